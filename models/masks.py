@@ -1,8 +1,8 @@
-"""COCO's run-length code for masks, both directions, in plain NumPy.
+"""Masks as COCO's compressed run-length code, in plain NumPy.
 
 The code lists the lengths of alternating runs of 0 and 1, column by column, beginning with a (possibly empty) run of 0. From the
-fourth run on each length is stored as the difference to the run two before it, and every number is written in groups of five bits,
-lowest first, one printable character per group: bit 5 says that more follows, bit 4 of the last group is the sign.
+fourth run on a length is stored as its difference to the run two before it. Each number is written in groups of five bits, lowest
+first, one printable character per group: bit 5 says that more groups follow, bit 4 of the last group is the sign.
 """
 
 from __future__ import annotations
@@ -20,68 +20,42 @@ _MORE = 1 << _BITS
 _SIGN = 1 << (_BITS - 1)
 _LOW_BITS = _MORE - 1
 _MOST_CHARACTERS = 7
-"""Seven groups of five bits hold any run length of a mask below 2**34 pixels."""
+"""Seven groups of five bits hold any run of a mask below 2**34 pixels."""
 
 
 class CocoRle(TypedDict):
-    """COCO's "compressed RLE" of one mask, ready for JSON."""
+    """COCO's compressed RLE of one mask, ready for JSON: ``size`` is height and width."""
 
     size: list[int]
     counts: str
 
 
 def mask_to_coco_rle(mask: BoolMask) -> CocoRle:
-    """Encode a bool mask ``[H, W]``; byte for byte what COCO's own tools write."""
-    if mask.dtype != np.bool_ or mask.ndim != 2:
-        raise ValueError(f"a mask must be a bool array [H, W], found {mask.dtype} {mask.shape}")
+    """Encode a bool mask ``[H, W]``, byte for byte as COCO's own tools do.
+
+    Raises:
+        ValueError: the array is of another type or shape.
+    """
+    if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
+        raise ValueError(f"a mask must be a bool array [H, W] with at least one pixel, found {mask.dtype} {mask.shape}")
     flat = mask.ravel(order="F")
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    first = [0] if flat.size and flat[0] else []
-    runs = np.diff(np.concatenate([[0], first, changes, [flat.size]])).astype(np.int64)
-    deltas = runs.copy()
-    deltas[3:] -= runs[1:-2]
-    return {"size": [mask.shape[0], mask.shape[1]], "counts": _write_numbers(deltas)}
-
-
-def coco_rle_to_mask(rle: CocoRle) -> BoolMask:
-    """Decode to a bool mask ``[H, W]``. Raises ``ValueError`` when the runs do not fill the mask exactly."""
-    height, width = rle["size"]
-    deltas = _read_numbers(rle["counts"])
-    runs = deltas.copy()
-    runs[1::2] = np.cumsum(deltas[1::2])
-    runs[2::2] = np.cumsum(deltas[2::2])
-    if (runs < 0).any() or runs.sum() != height * width:
-        raise ValueError(f"the runs of a COCO RLE must add up to {height} x {width} pixels, found {int(runs.sum())}")
-    values = np.arange(runs.size) % 2 == 1
-    return np.repeat(values, runs).reshape((height, width), order="F")
+    leading = [0] if flat[0] else []
+    runs = np.diff(np.concatenate([[0], leading, changes, [flat.size]])).astype(np.int64)
+    runs[3:] -= runs[1:-2].copy()
+    return {"size": [mask.shape[0], mask.shape[1]], "counts": _write_numbers(runs)}
 
 
 def _write_numbers(numbers: npt.NDArray[np.int64]) -> str:
     characters = np.zeros((numbers.size, _MOST_CHARACTERS), np.uint8)
-    used = np.zeros_like(characters, dtype=bool)
+    is_used = np.zeros(characters.shape, bool)
     unfinished = np.ones(numbers.size, bool)
-    rest = numbers.copy()
     for place in range(_MOST_CHARACTERS):
-        group = rest & _LOW_BITS
-        rest >>= _BITS
-        end = np.where(group & _SIGN, -1, 0)
-        more = unfinished & (rest != end)
-        characters[:, place] = group + more * _MORE + _FIRST_CHARACTER
-        used[:, place] = unfinished
-        unfinished = more
-    return characters[used].tobytes().decode("ascii")
-
-
-def _read_numbers(text: str) -> npt.NDArray[np.int64]:
-    groups = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - _FIRST_CHARACTER
-    if groups.size == 0 or ((groups < 0) | (groups >= 2 * _MORE)).any() or groups[-1] & _MORE:
-        raise ValueError(f"not the counts of a compressed COCO RLE: {text[:40]!r}")
-    is_last = (groups & _MORE) == 0
-    starts = np.concatenate([[0], np.flatnonzero(is_last)[:-1] + 1])
-    lengths = np.diff(np.concatenate([starts, [groups.size]]))
-    if lengths.max() > _MOST_CHARACTERS:
-        raise ValueError(f"a number in a COCO RLE has {lengths.max()} characters, expected at most {_MOST_CHARACTERS}")
-    places = np.arange(groups.size) - np.repeat(starts, lengths)
-    numbers = np.add.reduceat((groups & _LOW_BITS) << (_BITS * places), starts)
-    is_negative = (groups[is_last] & _SIGN) != 0
-    return numbers - np.where(is_negative, np.int64(1) << (_BITS * lengths), 0)
+        group = numbers & _LOW_BITS
+        numbers = numbers >> _BITS
+        rest_of_sign = np.where(group & _SIGN, -1, 0)
+        is_used[:, place] = unfinished
+        unfinished = unfinished & (numbers != rest_of_sign)
+        characters[:, place] = group + unfinished * _MORE + _FIRST_CHARACTER
+    text: str = characters[is_used].tobytes().decode("ascii")
+    return text
