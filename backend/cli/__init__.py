@@ -1,0 +1,56 @@
+"""The command ``wordmask``. One file per command, registered here; the only place that prints errors and chooses exit codes.
+
+A command imports what is heavy inside its body, so that ``wordmask --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from backend.errors import BackendError
+
+
+class _OneLineErrors(TyperGroup):
+    """Turns failures that somebody can act on into one line and exit code 1; a bug keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BackendError as error:
+            typer.echo(f"wordmask: {error}", err=True)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    name="wordmask",
+    cls=_OneLineErrors,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Words to masks, in Label Studio and on the command line.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wordmask {importlib.metadata.version('wordmask')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    app()

@@ -1,0 +1,36 @@
+"""Text-prompted segmentation models. The names below are public; each is loaded when first used.
+
+``import models`` loads no torch, so that a web server, a test or a command line can read the value types at no cost.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from models.engine import Engine
+    from models.loading import load_engine
+    from models.types import BoolMask, Box, RgbImage, Segment
+
+_HOME_OF = {
+    "BoolMask": "models.types",
+    "Box": "models.types",
+    "Engine": "models.engine",
+    "RgbImage": "models.types",
+    "Segment": "models.types",
+    "load_engine": "models.loading",
+}
+
+__all__ = ["BoolMask", "Box", "Engine", "RgbImage", "Segment", "load_engine"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that holds a public name, on first use."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'models' has no public name {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
