@@ -1,0 +1,77 @@
+"""The figures of an evaluation: as plain values for JSON and as rows of text for tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from models.evaluation import PromptScores
+from models.metrics import ReferringScores
+
+Figures = dict[str, Any]
+"""Plain values as they stand in JSON."""
+
+_DECIMALS = 4
+_PROMPT_NAMES = {"point": "random inner point", "centre_point": "deepest point", "box": "box"}
+
+REFERRING_HEADER = ("kind", "n", "mIoU", "95 % CI", "Pr@.5", "Pr@.9", "oIoU", "gated mIoU", "gIoU", "cIoU", "N-acc", "T-acc")
+PROMPT_HEADER = ("prompt", "n", "mIoU", "95 % CI", "Pr@.5", "Pr@.9", "oIoU")
+LEGEND = (
+    "mIoU, Pr@X and oIoU: over expressions that refer to something, with the mask before the model decides whether anything is "
+    "there; gated mIoU: after it. gIoU, cIoU: over all expressions, after it. N-acc: share of expressions that refer to nothing and "
+    "got nothing. T-acc: share of the others that got something. n counts both. CI: bootstrap over images."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitScores:
+    """Everything measured on one split."""
+
+    scenes: int
+    referring: dict[str, ReferringScores]
+    prompts: PromptScores | None
+
+    def to_json(self) -> Figures:
+        """Plain values, rounded to what the sample sizes can tell apart."""
+        rounded: Figures = _rounded(asdict(self))
+        return rounded
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, _DECIMALS)
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value
+
+
+def referring_rows(figures: Figures) -> list[tuple[str, ...]]:
+    """One row of text per kind of expression, under :data:`REFERRING_HEADER`; ``figures`` as from :meth:`SplitScores.to_json`."""
+    return [_referring_row(kind, row) for kind, row in figures["referring"].items()]
+
+
+def prompt_rows(figures: Figures) -> list[tuple[str, ...]]:
+    """One row of text per kind of prompt, under :data:`PROMPT_HEADER`; no rows when no object was clicked at."""
+    prompts = figures["prompts"] or {}
+    return [(_PROMPT_NAMES[kind], str(row["n"]), *_mask_cells(row)) for kind, row in prompts.items()]
+
+
+def _referring_row(kind: str, row: Figures) -> tuple[str, ...]:
+    gated = row["targets"] and row["targets"]["miou"]
+    rest = (gated, row["giou"], row["ciou"], row["n_acc"], row["t_acc"])
+    return (kind, str(row["n"]), *_mask_cells(row["targets_ungated"] or row["targets"]), *map(_cell, rest))
+
+
+def _mask_cells(masks: Figures | None) -> tuple[str, ...]:
+    if masks is None:
+        return ("-",) * 5
+    low, high = masks["miou_ci"]
+    precision = masks["precision"]
+    return _cell(masks["miou"]), f"{low:.3f}-{high:.3f}", _cell(precision["0.5"]), _cell(precision["0.9"]), _cell(masks["oiou"])
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
