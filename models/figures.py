@@ -19,8 +19,8 @@ REFERRING_HEADER = ("kind", "n", "mIoU", "95 % CI", "Pr@.5", "Pr@.9", "oIoU", "g
 PROMPT_HEADER = ("prompt", "n", "mIoU", "95 % CI", "Pr@.5", "Pr@.9", "oIoU")
 LEGEND = (
     "mIoU, Pr@X and oIoU: over expressions that refer to something, with the mask before the model decides whether anything is "
-    "there; gated mIoU: after it. gIoU, cIoU: over all expressions, after it. N-acc: share of expressions that refer to nothing and "
-    "got nothing. T-acc: share of the others that got something. n counts both. CI: bootstrap over images."
+    "there; gated mIoU: after it. gIoU, cIoU: over all expressions, after it. N-acc: share of expressions that refer to nothing "
+    "and got nothing. T-acc: share of the others that got something. n counts both. CI: bootstrap over images."
 )
 
 
