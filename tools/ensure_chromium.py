@@ -1,6 +1,6 @@
 """Find a Chromium to drive, or install one: the browser tests and the demo's screenshot need it.
 
-In order: a Chromium or Chrome that is there, Debian's package (as root or with sudo that asks nothing), Playwright's own download.
+In order: a Chromium or Chrome that is there, Debian's package (as root or with passwordless sudo), Playwright's own download.
 Run ``python -m tools.ensure_chromium`` to do it now; it prints the path.
 """
 
