@@ -1,4 +1,4 @@
-"""Our own service as people run it (``wordmask serve``, gunicorn), on a free loopback port, for the demo and the end-to-end tests."""
+"""Our own service as people run it (``wordmask serve``, gunicorn) on a free loopback port, for the demo and end-to-end tests."""
 
 from __future__ import annotations
 
