@@ -1,0 +1,67 @@
+"""From one mask to separate objects: "all the dogs" is one mask for the network and several regions for a person.
+
+Parts of a mask that do not touch are usually different objects, but an object behind a pole has two parts as well. SAM's own clicks
+decide: parts that one click brings out together belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from models.types import BoolMask
+
+SPECK_SHARE = 0.04
+"""Parts smaller than this share of the largest part are noise and are dropped."""
+TOGETHER_SHARE = 0.6
+"""A part belongs to a click's object when the click's mask covers at least this share of it."""
+
+Clicked = Callable[[npt.NDArray[np.float64]], Sequence[BoolMask]]
+"""Clicks float ``[P, 2]`` (x, y, pixels) -> one mask per click."""
+
+
+def split_instances(mask: BoolMask, clicked: Clicked, *, min_area: float) -> list[BoolMask]:
+    """Separate the objects of a mask.
+
+    Args:
+        mask: bool ``[H, W]``.
+        clicked: asks the model what each click marks; not called for a mask of one part.
+        min_area: parts below this many pixels are dropped.
+
+    Returns:
+        disjoint masks, largest first; empty when nothing reaches ``min_area``.
+    """
+    parts = connected_parts(mask, min_area=min_area)
+    if len(parts) < 2:
+        return parts
+    answers = clicked(np.array([deepest_pixel(part) for part in parts]))
+    groups: list[BoolMask] = []
+    free = list(range(len(parts)))
+    while free:
+        first, answer = free[0], answers[free[0]]
+        together = [i for i in free if i == first or (answer & parts[i]).sum() >= TOGETHER_SHARE * parts[i].sum()]
+        groups.append(np.logical_or.reduce([parts[i] for i in together]))
+        free = [i for i in free if i not in together]
+    return sorted(groups, key=np.count_nonzero, reverse=True)
+
+
+def connected_parts(mask: BoolMask, *, min_area: float) -> list[BoolMask]:
+    """The 8-connected parts of a mask that are no specks, largest first."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    order = [part for part in np.argsort(-areas, kind="stable") if part != 0]
+    if not order:
+        return []
+    floor = max(min_area, SPECK_SHARE * areas[order[0]])
+    return [labels == part for part in order if areas[part] >= floor and count > 1]
+
+
+def deepest_pixel(mask: BoolMask) -> tuple[int, int]:
+    """x and y of the pixel farthest from the border of a mask: where a careful person would click."""
+    # A frame of background, so that the edge of the image counts as a border.
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    return int(column), int(row)

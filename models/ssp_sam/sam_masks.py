@@ -1,0 +1,173 @@
+"""SAM's two halves for SSP-SAM: image -> features once, prompts -> masks in a batch (spec section 3.6).
+
+The stock ``MaskDecoder.forward`` repeats one image for all prompts. Here every prompt set comes with its own image features, so phrases of
+many images decode together; the stock sub-modules do all the work, and only the single mask (token 0) that SSP-SAM uses is computed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from torch import Tensor, nn
+
+from models.conv_stem import ConvStem
+from models.ssp_sam.config import SamConfig
+
+
+class SamFeatures(NamedTuple):
+    """What SAM knows of an image. Batched alike, ``B`` images."""
+
+    embedding: Tensor
+    """float ``[B, d, G, G]``."""
+    skip8: Tensor | None = None
+    """float ``[B, d / 4, 2G, 2G]``; only with high-resolution skips."""
+    skip4: Tensor | None = None
+    """float ``[B, d / 8, 4G, 4G]``; only with high-resolution skips."""
+
+    def select(self, index: Tensor) -> SamFeatures:
+        """Features of the images ``index``, int64 ``[K]``, one per prompt set."""
+        return SamFeatures(*(None if part is None else part[index] for part in self))
+
+    def repeat(self, count: int) -> SamFeatures:
+        """One image's features for ``count`` prompt sets, without copying them."""
+        return SamFeatures(*(None if part is None else part.expand(count, -1, -1, -1) for part in self))
+
+
+class StemmedImageEncoder(ImageEncoderViT):
+    """SAM's image encoder behind a convolutional stem, whose finer features can join the mask decoder's upscaling."""
+
+    def __init__(self, stem: tuple[int, ...], width: int, out_channels: int, *, skips: bool, **kwargs: object) -> None:
+        super().__init__(embed_dim=width, out_chans=out_channels, **kwargs)
+        self.patch_embed = ConvStem(stem, width)
+        self.skip8 = nn.Conv2d(stem[2], out_channels // 4, 1) if skips else None
+        self.skip4 = nn.Conv2d(stem[1], out_channels // 8, 1) if skips else None
+
+    def features(self, image: Tensor) -> SamFeatures:
+        """float ``[B, 3, S, S]`` -> features at strides 16, 8 and 4."""
+        stride4, stride8, stride16 = self.patch_embed.pyramid(image)
+        tokens = stride16.permute(0, 2, 3, 1) + self.pos_embed
+        for block in self.blocks:
+            tokens = block(tokens)
+        embedding = self.neck(tokens.permute(0, 3, 1, 2))
+        if self.skip8 is None or self.skip4 is None:
+            return SamFeatures(embedding)
+        return SamFeatures(embedding, self.skip8(stride8), self.skip4(stride4))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """float ``[B, 3, S, S]`` -> float ``[B, d, G, G]``."""
+        return self.features(image).embedding
+
+
+def build_sam(config: SamConfig) -> Sam:
+    """SAM of any size from the stock classes; names of weights are the stock ones."""
+    shared = {
+        "img_size": config.image_size, "patch_size": config.patch_size, "depth": config.depth, "num_heads": config.heads,
+        "mlp_ratio": 4, "qkv_bias": True, "use_rel_pos": config.use_rel_pos, "window_size": config.window_size,
+        "global_attn_indexes": config.global_blocks,
+    }  # fmt: skip
+    # eps and norm as in the stock builders.
+    shared["norm_layer"] = lambda width: nn.LayerNorm(width, eps=1e-6)
+    if config.conv_stem is None:
+        encoder = ImageEncoderViT(embed_dim=config.width, out_chans=config.out_channels, **shared)
+    else:
+        encoder = StemmedImageEncoder(
+            config.conv_stem, config.width, config.out_channels, skips=config.high_resolution_skips, **shared
+        )
+    return Sam(
+        image_encoder=encoder,
+        prompt_encoder=PromptEncoder(
+            embed_dim=config.out_channels,
+            image_embedding_size=(config.grid, config.grid),
+            input_image_size=(config.image_size, config.image_size),
+            mask_in_chans=config.mask_in_channels,
+        ),
+        mask_decoder=MaskDecoder(
+            num_multimask_outputs=3,
+            transformer=TwoWayTransformer(
+                depth=config.decoder_depth,
+                embedding_dim=config.out_channels,
+                mlp_dim=config.decoder_mlp_dim,
+                num_heads=config.decoder_heads,
+            ),
+            transformer_dim=config.out_channels,
+            iou_head_depth=3,
+            iou_head_hidden_dim=config.iou_head_hidden_dim,
+        ),
+    )
+
+
+def encode_image(sam: Sam, image: Tensor) -> SamFeatures:
+    """float ``[B, 3, S, S]``, SAM-normalised and padded -> features."""
+    encoder = sam.image_encoder
+    return encoder.features(image) if isinstance(encoder, StemmedImageEncoder) else SamFeatures(encoder(image))
+
+
+def positional_code(sam: Sam) -> Tensor:
+    """SAM's code of every cell of its grid, float ``[N, d]``, row by row."""
+    return sam.prompt_encoder.get_dense_pe()[0].flatten(1).transpose(0, 1)
+
+
+def decode_masks(sam: Sam, features: SamFeatures, sparse_prompt_embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    """Decode one mask per prompt set.
+
+    Args:
+        sam: the model; only its prompt encoder and mask decoder are used.
+        features: of ``K`` images, one per prompt set.
+        sparse_prompt_embeddings: float ``[K, n, d]``.
+
+    Returns:
+        low-resolution logits float ``[K, 4G, 4G]`` and predicted IoU float ``[K]``.
+    """
+    decoder, encoder = sam.mask_decoder, sam.prompt_encoder
+    batch = len(sparse_prompt_embeddings)
+    output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(batch, -1, -1)
+    tokens = torch.cat([output_tokens, sparse_prompt_embeddings], dim=1)
+    no_mask = encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+    source = features.embedding + no_mask
+    image_pe = encoder.get_dense_pe().expand(batch, -1, -1, -1)
+
+    answers, source = decoder.transformer(source, image_pe, tokens)
+    embedding = source.transpose(1, 2).unflatten(2, features.embedding.shape[-2:])
+    upscaled = upscale(decoder, embedding, features)
+    weights = decoder.output_hypernetworks_mlps[0](answers[:, 1])
+    logits = torch.einsum("kc,kchw->khw", weights, upscaled)
+    return logits, decoder.iou_prediction_head(answers[:, 0])[:, 0]
+
+
+def upscale(decoder: MaskDecoder, embedding: Tensor, features: SamFeatures) -> Tensor:
+    """float ``[K, d, G, G]`` -> ``[K, d / 8, 4G, 4G]``, with the stem's finer features added on the way where there are any."""
+    to_stride8, norm, activation, to_stride4, last_activation = decoder.output_upscaling
+    finer = to_stride8(embedding)
+    if features.skip8 is not None:
+        finer = finer + features.skip8
+    finest = to_stride4(activation(norm(finer)))
+    if features.skip4 is not None:
+        finest = finest + features.skip4
+    return last_activation(finest)
+
+
+POINT_NEGATIVE, POINT_POSITIVE, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT, NOT_A_POINT = 0, 1, 2, 3, -1
+"""SAM's labels of prompt coordinates."""
+
+
+def embed_prompts(sam: Sam, coordinates: Tensor, labels: Tensor) -> Tensor:
+    """Clicks and box corners as sparse prompts, mixed freely in one batch.
+
+    The stock encoder takes one kind at a time; its code and its embeddings are used as they are.
+
+    Args:
+        sam: only its prompt encoder is used.
+        coordinates: float ``[K, n, 2]``, x and y in pixels of SAM's canvas.
+        labels: int64 ``[K, n]``: 1 positive, 0 negative, 2 and 3 corners of a box, -1 padding.
+
+    Returns:
+        sparse prompt embeddings float ``[K, n, d]``.
+    """
+    encoder = sam.prompt_encoder
+    # Half a pixel: coordinates name pixels, the code wants their centres.
+    code = encoder.pe_layer.forward_with_coords(coordinates + 0.5, encoder.input_image_size)
+    code = code * (labels != NOT_A_POINT).unsqueeze(-1)
+    kinds = torch.cat([*(embedding.weight for embedding in encoder.point_embeddings), encoder.not_a_point_embed.weight])
+    return code + kinds[labels]  # label -1 picks the last row

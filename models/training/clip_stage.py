@@ -1,0 +1,116 @@
+"""First stage: CLIP learns names and colours, patch by patch.
+
+Every patch that an object covers must be closest to the text of the object's name among all names, and, where the object has one, to the
+word of its colour among all colours; patches of the background must be far from every name. The text tower learns along, in the words
+people vary: articles, plurals, synonyms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.ssp_sam.model import SspSam
+from models.ssp_sam.tokenizer import PhraseTokenizer
+from models.training.batches import IGNORED, SceneBatch, SceneSampler
+from models.training.loop import StageConfig
+
+BACKGROUND_COSINE = 0.3
+"""A patch whose best cosine with any name stays below this is background: the "no name" logit of the loss."""
+BACKGROUND_WEIGHT = 0.15
+"""Most patches are background; at full weight they would drown the names."""
+COLOUR_WEIGHT = 0.3
+
+
+class ClipStage:
+    """Dense contrastive training of both towers.
+
+    Args:
+        config: schedule.
+        sampler: batches of scenes with patch labels.
+        label_text: the texts of all names and colours.
+    """
+
+    name = "clip"
+
+    def __init__(self, config: StageConfig, sampler: SceneSampler, label_text: LabelText) -> None:
+        self.config = config
+        self.sampler = sampler
+        self.label_text = label_text
+
+    def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
+        return [(list(model.clip.parameters()), 1.0)]
+
+    def set_mode(self, model: SspSam) -> None:
+        model.eval()
+        model.clip.train()
+
+    def loss(self, model: SspSam, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        batch = self.sampler.batch(rng, self.config.batch_size)
+        tokens = model.clip.encode_patches(batch.clip_image)
+        return patch_text_loss(model, tokens[:, 1:], batch, self.label_text.sample(rng))
+
+
+class LabelText:
+    """The texts of all names and colours, as token ids.
+
+    Args:
+        names: for every class, the ways to say it.
+        colours: the colour words.
+        tokenizer: of the model.
+    """
+
+    templates = ("{}", "{}", "the {}", "a {}")
+
+    def __init__(self, names: Sequence[Sequence[str]], colours: Sequence[str], tokenizer: PhraseTokenizer) -> None:
+        self._choices = [
+            torch.stack([tokenizer([template.format(way)])[0] for way in ways for template in self.templates])
+            for ways in [*names, *[[colour] for colour in colours]]
+        ]
+        self.classes = len(names)
+        longest = max(int((ids != 0).sum(dim=1).max()) for ids in self._choices)
+        # CLIP's text tower is causal, so padding behind the end token changes nothing and can be cut here.
+        self._choices = [ids[:, :longest] for ids in self._choices]
+
+    def sample(self, rng: np.random.Generator) -> Tensor:
+        """int64 ``[classes + colours, T]``."""
+        return torch.stack([ids[rng.integers(len(ids))] for ids in self._choices])
+
+    def plain(self) -> Tensor:
+        """int64 ``[classes + colours, T]``: the first way to say each."""
+        return torch.stack([ids[0] for ids in self._choices])
+
+
+def patch_text_loss(model: SspSam, patches: Tensor, batch: SceneBatch, label_ids: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """The loss of this stage, also kept up as a side loss by later ones.
+
+    Args:
+        model: its text tower encodes the labels.
+        patches: float ``[B, N, E]``.
+        batch: holds the patch labels.
+        label_ids: int64 ``[classes + colours, T]`` of :class:`LabelText`.
+    """
+    sentence, _ = model.clip.encode_words(label_ids)
+    directions = F.normalize(sentence.float(), dim=-1)
+    scale = model.clip.logit_scale.exp().clamp(max=100)
+    cosine = F.normalize(patches.float(), dim=-1).flatten(0, 1) @ directions.T
+    classes = len(directions) - batch.colour_count
+    background = cosine.new_full((len(cosine), 1), BACKGROUND_COSINE)
+    name_logits = scale * torch.cat([cosine[:, :classes], background], dim=1)
+    target = batch.patch_class.flatten()
+    weight = torch.ones(classes + 1)
+    weight[classes] = BACKGROUND_WEIGHT
+    name_loss = F.cross_entropy(name_logits, target, weight=weight, ignore_index=IGNORED)
+    colour_target = batch.patch_colour.flatten()
+    colour_loss = F.cross_entropy(scale * cosine[:, classes:], colour_target, ignore_index=IGNORED)
+    with torch.no_grad():
+        on_object = (target >= 0) & (target < classes)
+        accuracy = (name_logits.argmax(dim=1) == target)[on_object].float().mean()
+        coloured = colour_target >= 0
+        colour_accuracy = (cosine[:, classes:].argmax(dim=1) == colour_target)[coloured].float().mean()
+    figures = {"name_accuracy": accuracy.item(), "colour_accuracy": colour_accuracy.item(), "name_loss": name_loss.item()}
+    return name_loss + COLOUR_WEIGHT * colour_loss, figures

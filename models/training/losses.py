@@ -1,0 +1,59 @@
+"""Losses of the recipes. Masks are logits against coverage in 0..1; every function returns one scalar."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import generalized_box_iou_loss
+
+
+def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """1 - dice with one smoothing pixel (spec 5.1), mean over masks; both float ``[K, H, W]``."""
+    probability, target = logits.sigmoid().flatten(1), target.flatten(1)
+    overlap = (probability * target).sum(dim=1)
+    return (1 - (2 * overlap + 1) / (probability.sum(dim=1) + target.sum(dim=1) + 1)).mean()
+
+
+def focal_loss(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Focal loss (spec 5.1), mean over all pixels; both float ``[K, H, W]``, target 0 or 1."""
+    probability = logits.sigmoid()
+    true_class = probability * target + (1 - probability) * (1 - target)
+    balance = alpha * target + (1 - alpha) * (1 - target)
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return (balance * (1 - true_class) ** gamma * cross_entropy).mean()
+
+
+def balanced_bce(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of masks, foreground and background weighing the same in each; both float ``[K, H, W]``.
+
+    A small object would otherwise weigh as much as its few pixels.
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none").flatten(1)
+    target = target.flatten(1)
+    inside = (loss * target).sum(dim=1) / target.sum(dim=1).clamp(min=1)
+    outside = (loss * (1 - target)).sum(dim=1) / (1 - target).sum(dim=1).clamp(min=1)
+    return (inside + outside).mean() / 2
+
+
+def box_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """5 L1 + 2 GIoU (spec 5.1), mean over boxes; both ``[K, 4]`` as cx, cy, w, h in 0..1."""
+    if len(predicted) == 0:
+        return predicted.sum()
+    l1 = (predicted - target).abs().sum(dim=1).mean()
+    giou = generalized_box_iou_loss(to_corners(predicted), to_corners(target), reduction="mean")
+    return 5 * l1 + 2 * giou
+
+
+def to_corners(boxes: Tensor) -> Tensor:
+    """cx, cy, w, h -> x0, y0, x1, y1, ``[..., 4]``."""
+    centre, half = boxes[..., :2], boxes[..., 2:] / 2
+    return torch.cat([centre - half, centre + half], dim=-1)
+
+
+@torch.no_grad()
+def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
+    """IoU of thresholded masks, float ``[K]``; both float ``[K, H, W]``. Two empty masks agree."""
+    predicted, truth = (logits > 0).flatten(1), (target > 0.5).flatten(1)
+    union = (predicted | truth).sum(dim=1)
+    return torch.where(union > 0, (predicted & truth).sum(dim=1) / union.clamp(min=1), 1.0)

@@ -1,0 +1,184 @@
+"""Third and fourth stage: the head learns to turn phrases into prompts, first on frozen encoders, then with everything together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.data.emoji_scenes import SceneSet, sample_expressions
+from models.ssp_sam.model import ImageFeatures, SspSam, trainable_head
+from models.ssp_sam.tokenizer import PhraseTokenizer
+from models.training.batches import SceneBatch, SceneSampler, network_inputs
+from models.training.clip_stage import LabelText, patch_text_loss
+from models.training.loop import StageConfig
+from models.training.losses import balanced_bce, box_loss
+from models.training.sam_stage import SamStage, coverage, mask_loss
+
+RELEVANCE_WEIGHT = 2.0
+PRESENCE_WEIGHT = 1.0
+BOX_WEIGHT = 0.2
+NAMING_WEIGHT = 0.5
+"""The naming loss of the first stage goes on, so that the text tower keeps its names while it learns sentences."""
+CLICK_WEIGHT = 0.5
+"""The click loss of the second stage goes on in the joint stage, so that the decoder keeps its clicks and boxes."""
+
+
+class ExpressionBatch(NamedTuple):
+    """``K`` expressions over ``B`` scenes."""
+
+    clip_image: Tensor
+    sam_image: Tensor
+    image: Tensor
+    """int64 ``[K]``: which scene an expression belongs to."""
+    ids: Tensor
+    """int64 ``[K, T]``."""
+    masks: Tensor
+    """float ``[K, side, side]``: coverage by the union of the targets; all zero for "no target"."""
+    boxes: Tensor
+    """float ``[K, 4]``: cx, cy, w, h in 0..1 around all targets; zeros for "no target"."""
+    has_target: Tensor
+    """bool ``[K]``."""
+    scenes: SceneBatch
+
+
+class ExpressionSampler:
+    """Draws scenes with expressions.
+
+    Args:
+        scene_set: normal (not dense) training scenes.
+        scenes: gives the same scenes with patch labels.
+        tokenizer: of the model.
+        per_image: expressions drawn for each scene.
+    """
+
+    def __init__(self, scene_set: SceneSet, scenes: SceneSampler, tokenizer: PhraseTokenizer, per_image: int) -> None:
+        self._scene_set = scene_set
+        self._scenes = scenes
+        self._tokenizer = tokenizer
+        self._per_image = per_image
+
+    def batch(self, rng: np.random.Generator, size: int) -> ExpressionBatch:
+        """``size`` scenes with up to ``per_image`` expressions each."""
+        indices = rng.integers(len(self._scene_set), size=size)
+        scenes = self._scenes.scenes(indices)
+        images, texts, masks = [], [], []
+        for image, index in enumerate(indices):
+            ids = self._scene_set.ids(int(index))
+            for expression in sample_expressions(self._scene_set.meta(int(index)), rng, self._per_image, "train"):
+                images.append(image)
+                texts.append(expression.text)
+                masks.append(np.isin(ids, expression.targets))
+        stacked = np.stack(masks)
+        boxes = np.stack([_relative_box(mask) for mask in masks])
+        return ExpressionBatch(
+            scenes.clip_image,
+            scenes.sam_image,
+            torch.tensor(images),
+            self._tokenizer(texts),
+            coverage(stacked),
+            torch.from_numpy(boxes).float(),
+            torch.from_numpy(stacked.any(axis=(1, 2))),
+            scenes,
+        )
+
+
+def _relative_box(mask: np.ndarray) -> np.ndarray:
+    if not mask.any():
+        return np.zeros(4)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    x0, x1, y0, y1 = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
+    return np.array([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0]) / mask.shape[0]
+
+
+class PromptStage:
+    """The head and the text tower learn; the image encoders are frozen and run without gradient."""
+
+    name = "prompt"
+
+    def __init__(self, config: StageConfig, sampler: ExpressionSampler, label_text: LabelText) -> None:
+        self.config = config
+        self.sampler = sampler
+        self.label_text = label_text
+
+    def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
+        return [(trainable_head(model), 1.0), (text_tower(model), 0.3), (list(model.sam.mask_decoder.parameters()), 0.3)]
+
+    def set_mode(self, model: SspSam) -> None:
+        model.train()
+        model.clip.visual.eval()
+        model.sam.image_encoder.eval()
+
+    def loss(self, model: SspSam, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        batch = self.sampler.batch(rng, self.config.batch_size)
+        with torch.no_grad():
+            features = model.encode_images(batch.clip_image, batch.sam_image)
+        return expression_loss(model, features, batch, self.label_text.sample(rng))
+
+
+class JointStage(PromptStage):
+    """Everything learns; the encoders slowly, with their own losses kept up.
+
+    Args:
+        config: schedule.
+        sampler: expressions.
+        label_text: names and colours for the naming loss.
+        clicks: the click stage, whose loss is added on its own (smaller) batch.
+    """
+
+    name = "joint"
+
+    def __init__(self, config: StageConfig, sampler: ExpressionSampler, label_text: LabelText, clicks: SamStage) -> None:
+        super().__init__(config, sampler, label_text)
+        self.clicks = clicks
+
+    def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
+        encoders = [*model.clip.visual.parameters(), *model.sam.image_encoder.parameters()]
+        prompt_encoder = [p for name, p in model.sam.prompt_encoder.named_parameters() if "mask_downscaling" not in name]
+        rest = [*trainable_head(model), *text_tower(model), *model.sam.mask_decoder.parameters(), *prompt_encoder]
+        return [(rest, 1.0), (encoders, 0.3)]
+
+    def set_mode(self, model: SspSam) -> None:
+        model.train()
+
+    def loss(self, model: SspSam, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        batch = self.sampler.batch(rng, self.config.batch_size)
+        features = model.encode_images(batch.clip_image, batch.sam_image)
+        loss, figures = expression_loss(model, features, batch, self.label_text.sample(rng))
+        click_loss, click_figures = self.clicks.loss_on(model, features.sam, batch.scenes.ids, rng)
+        return loss + CLICK_WEIGHT * click_loss, {**figures, "click_iou": click_figures["mask_iou"]}
+
+
+def text_tower(model: SspSam) -> list[nn.Parameter]:
+    """CLIP's parameters outside the image tower."""
+    return [parameter for name, parameter in model.clip.named_parameters() if not name.startswith("visual.")]
+
+
+def expression_loss(
+    model: SspSam, features: ImageFeatures, batch: ExpressionBatch, label_ids: Tensor
+) -> tuple[Tensor, dict[str, float]]:
+    """Masks and boxes where there is a target; relevance, presence and naming everywhere."""
+    prediction = model.decode(features.select(batch.image), model.encode_phrases(batch.ids))
+    target = batch.has_target
+    masks, figures = mask_loss(prediction.low_res_logits[target], prediction.predicted_iou[target], batch.masks[target])
+    patch_share = coverage(batch.masks, model.config.clip.grid).flatten(1)
+    relevance = balanced_bce(prediction.relevance, patch_share)
+    presence = F.binary_cross_entropy_with_logits(prediction.presence, target.float())
+    boxes = box_loss(prediction.box[target], batch.boxes[target])
+    naming, naming_figures = patch_text_loss(model, features.clip_tokens[:, 1:], batch.scenes, label_ids)
+    with torch.no_grad():
+        right = (prediction.presence > 0) == target
+    loss = (
+        masks + RELEVANCE_WEIGHT * relevance + PRESENCE_WEIGHT * presence + BOX_WEIGHT * boxes + NAMING_WEIGHT * naming
+    )
+    return loss, {
+        **figures,
+        "relevance_loss": relevance.item(),
+        "presence_accuracy": right.float().mean().item(),
+        "box_loss": boxes.item(),
+        "name_accuracy": naming_figures["name_accuracy"],
+    }

@@ -1,0 +1,153 @@
+"""How the shipped model was made: four stages on emoji scenes, from nothing.
+
+1. ``clip``: names and colours, patch by patch. 2. ``sam``: masks for clicks and boxes, from CLIP's encoder as a start. 3. ``prompt``: the
+head, on frozen encoders. 4. ``joint``: everything together. The stages are scheduled by step and resume after a kill.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.data import emoji_scenes
+from models.data.emoji_scenes import SceneSet
+from models.ssp_sam.config import tiny
+from models.ssp_sam.model import SspSam
+from models.ssp_sam.tokenizer import PhraseTokenizer, vocabulary_of
+from models.training.batches import SceneSampler
+from models.training.clip_stage import ClipStage, LabelText
+from models.training.loop import Stage, StageConfig, run_stage
+from models.training.prompt_stage import ExpressionSampler, JointStage, PromptStage
+from models.training.sam_stage import SamStage
+
+DENSE_SHARE = 0.7
+"""Dense scenes show three times as many objects for the same work."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TinyRecipe:
+    """Everything that decides the weights."""
+
+    seed: int = 20261121
+    dense_scenes: int = 14000
+    scenes: int = 24000
+    clip: StageConfig = field(default_factory=lambda: StageConfig(steps=3200, batch_size=16, learning_rate=1e-3))
+    sam: StageConfig = field(default_factory=lambda: StageConfig(steps=1300, batch_size=16, learning_rate=8e-4))
+    prompt: StageConfig = field(default_factory=lambda: StageConfig(steps=1500, batch_size=8, learning_rate=1e-3))
+    joint: StageConfig = field(default_factory=lambda: StageConfig(steps=700, batch_size=10, learning_rate=4e-4))
+    expressions_per_image: int = 8
+
+
+def debug_recipe() -> TinyRecipe:
+    """The same stages in seconds, for tests: a handful of scenes, two steps a stage."""
+    short = StageConfig(steps=2, batch_size=2, learning_rate=1e-4, warmup_steps=1, bfloat16=False)
+    return TinyRecipe(dense_scenes=6, scenes=6, clip=short, sam=short, prompt=short, joint=short, expressions_per_image=2)
+
+
+STAGES = ("clip", "sam", "prompt", "joint")
+Report = Callable[[str, int, int, dict[str, float]], None]
+
+
+class TinyTraining:
+    """One run of the recipe.
+
+    Args:
+        recipe: what to do.
+        data_dir: holds the scene sets ``dense`` and ``train``.
+        run_dir: checkpoints, logs and, in the end, the weights.
+    """
+
+    def __init__(self, recipe: TinyRecipe, data_dir: Path, run_dir: Path) -> None:
+        self.recipe = recipe
+        self.run_dir = run_dir
+        vocabulary = vocabulary_of(emoji_scenes.grammar_words())
+        self.config = tiny(vocab_size=len(vocabulary) + 4)
+        self.tokenizer = PhraseTokenizer(self.config.clip.context_length, vocabulary)
+        self._train_set = SceneSet(data_dir / "train")
+        self._dense_set = SceneSet(data_dir / "dense")
+        self._classes, self._colours = emoji_scenes.CLASS_NAMES, emoji_scenes.COLOUR_NAMES
+        self._label_text = LabelText([emoji_scenes.ways_to_say(name) for name in self._classes], self._colours, self.tokenizer)
+
+    def run(self, until: str = "joint", report: Report | None = None) -> SspSam:
+        """Train up to and including stage ``until``; finished stages are read from their checkpoints."""
+        if until not in STAGES:
+            raise ValueError(f"unknown stage {until!r}; the stages are {', '.join(STAGES)}")
+        torch.manual_seed(self.recipe.seed)
+        model = SspSam(self.config).to(memory_format=torch.channels_last)
+        records = []
+        for name in STAGES[: STAGES.index(until) + 1]:
+            stage = self._stage(name)
+            if name == "sam":
+                start_sam_from_clip(model)
+            steps = stage.config.steps
+
+            def tell(step: int, figures: dict[str, float], name: str = name, steps: int = steps) -> None:
+                if report is not None:
+                    report(name, step, steps, figures)
+
+            records.append(run_stage(stage, model, self.run_dir, seed=self.recipe.seed, report=tell))
+            self._write_record(records)
+        return model.eval()
+
+    def _stage(self, name: str) -> Stage:
+        recipe = self.recipe
+        mixed = [(self._dense_set, DENSE_SHARE), (self._train_set, 1 - DENSE_SHARE)]
+        if name == "clip":
+            sampler = SceneSampler(mixed, self._classes, self._colours)
+            return ClipStage(recipe.clip, sampler, self._label_text)
+        if name == "sam":
+            return SamStage(recipe.sam, SceneSampler(mixed, self._classes, self._colours))
+        scenes = SceneSampler([(self._train_set, 1.0)], self._classes, self._colours)
+        expressions = ExpressionSampler(self._train_set, scenes, self.tokenizer, recipe.expressions_per_image)
+        if name == "prompt":
+            return PromptStage(recipe.prompt, expressions, self._label_text)
+        return JointStage(recipe.joint, expressions, self._label_text, SamStage(recipe.sam, scenes, prompts_per_image=2))
+
+    def _write_record(self, records: Sequence[dict[str, Any]]) -> None:
+        record = {
+            "recipe": asdict(self.recipe),
+            "commit": _commit(),
+            "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "vocabulary": list(self.tokenizer.vocabulary or ()),
+            "stages": list(records),
+        }
+        (self.run_dir / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+@torch.no_grad()
+def start_sam_from_clip(model: SspSam) -> None:
+    """Copy what CLIP's image tower has learned into SAM's image encoder, where shapes agree.
+
+    What tells a cat from a dog also tells it from the grass. Without this start the click stage learns several times slower.
+    """
+    clip, sam = model.clip.visual, model.sam.image_encoder
+    sam.patch_embed.load_state_dict(clip.conv1.state_dict())
+    side = model.config.sam.grid
+    sam.pos_embed.copy_(clip.positional_embedding[1:].unflatten(0, (side, side)).unsqueeze(0))
+    for source, target in zip(clip.transformer.resblocks, sam.blocks, strict=False):
+        pairs: list[tuple[Tensor, Tensor]] = [
+            (target.attn.qkv.weight, source.attn.in_proj_weight),
+            (target.attn.qkv.bias, source.attn.in_proj_bias),
+            (target.attn.proj.weight, source.attn.out_proj.weight),
+            (target.attn.proj.bias, source.attn.out_proj.bias),
+        ]
+        modules = [
+            (target.norm1, source.ln_1), (target.norm2, source.ln_2), (target.mlp.lin1, source.mlp.c_fc), (target.mlp.lin2, source.mlp.c_proj),
+        ]  # fmt: skip
+        pairs += [(getattr(a, part), getattr(b, part)) for a, b in modules for part in ("weight", "bias")]
+        for to, value in pairs:
+            to.copy_(value)
+
+
+def _commit() -> str:
+    """The commit the run was made at, or "unknown" outside a checkout."""
+    answer = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or "unknown"
