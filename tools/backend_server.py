@@ -22,9 +22,7 @@ class BackendServer(ServerProcess):
     def __init__(self, data_dir: Path, label_studio_url: str, label_studio_token: str, **settings: str) -> None:
         port = free_port()
         inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("WORDMASK_", "LABEL_STUDIO_", "BASIC_AUTH_"))
+            name: value for name, value in os.environ.items() if not name.startswith(("WORDMASK_", "LABEL_STUDIO_", "BASIC_AUTH_"))
         }
         super().__init__(
             [str(Path(sys.executable).parent / "wordmask"), "serve"],

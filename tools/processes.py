@@ -104,9 +104,7 @@ class ServerProcess:
         deadline = time.monotonic() + self._wait_seconds
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise ServerError(
-                    f"{self._command[0]} ended with code {self._process.returncode} while starting.\n{self._log_end()}"
-                )
+                raise ServerError(f"{self._command[0]} ended with code {self._process.returncode} while starting.\n{self._log_end()}")
             if self._is_healthy():
                 return
             time.sleep(0.2)

@@ -1,0 +1,64 @@
+"""A real Label Studio, our real service and a real Chromium, each started once for all end-to-end tests that need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tools.backend_server import BackendServer
+from tools.editor import Editor, open_browser
+from tools.label_studio_api import LabelStudioApi
+from tools.label_studio_server import EMAIL, PASSWORD, new_label_studio
+
+
+@dataclass(frozen=True)
+class LabelStudio:
+    """A running Label Studio: where it is, the token of its only user, and its API."""
+
+    url: str
+    token: str
+    api: LabelStudioApi
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
+    """A Label Studio of its own, empty at the start."""
+    with new_label_studio(tmp_path_factory.mktemp("label-studio")) as server:
+        api = LabelStudioApi(server.url, server.token)
+        yield LabelStudio(server.url, server.token, api)
+        api.close()
+
+
+@pytest.fixture(scope="session")
+def backend_server(label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackendServer]:
+    """Our service with the shipped weights, connected to that Label Studio."""
+    with BackendServer(tmp_path_factory.mktemp("backend"), label_studio.url, label_studio.token) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")  # not longer: Playwright keeps an event loop in this thread while the browser is open
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def editor(browser: Browser, label_studio: LabelStudio) -> Iterator[Editor]:
+    """A fresh page, logged in."""
+    opened = Editor(browser, label_studio.url)
+    opened.log_in(EMAIL, PASSWORD)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def artefacts() -> Path:
+    """Folder whose files are kept after the tests, for people to look at."""
+    folder = Path(__file__).resolve().parents[2] / ".cache" / "test-artefacts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
