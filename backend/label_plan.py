@@ -1,0 +1,189 @@
+"""What a labeling config asks for, as values: the images, the controls that hold masks, the tools and boxes that ask for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+OutputKind = Literal["brush", "bitmask", "polygon", "rectangle"]
+SmartKind = Literal["keypoint", "rectangle"]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSpec:
+    """One label of a control.
+
+    Args:
+        value: what a region carries; the alias where the label has one, as the editor writes it.
+        phrases: what to ask the model for, each on its own.
+        aliases: further names under which people may mean the label; never sent to the model.
+    """
+
+    value: str
+    phrases: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every way of naming the label."""
+        return (self.value, *self.phrases, *self.aliases)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputControl:
+    """A control whose regions hold masks.
+
+    Args:
+        name: the control's name, ``from_name`` of its regions.
+        kind: the shape of its regions.
+        to_name: name of the image that it labels.
+        labels: in config order; empty for tags without labels (``<Brush>``) and until a task gives them (``labels_field``).
+        tag: the XML tag as Label Studio spells it; its lower case is the ``type`` of the regions.
+        smart: a smart tool too: what is drawn with it asks for a mask.
+        score_threshold: least score of a region, 0..1; ``None``: as the settings say.
+        max_regions: most regions on one image; ``None``: as the settings say.
+        keep_prompt: whether a label's last typed prompt pre-annotates the next task; ``None``: as the settings say.
+        labels_field: field of the task that holds the labels, where the config does not.
+    """
+
+    name: str
+    kind: OutputKind
+    to_name: str
+    labels: tuple[LabelSpec, ...]
+    tag: str
+    smart: bool = False
+    score_threshold: float | None = None
+    max_regions: int | None = None
+    keep_prompt: bool | None = None
+    labels_field: str | None = None
+
+    def find_label(self, name: str) -> LabelSpec | None:
+        """The label that carries exactly this name, upper and lower case alike; ``None`` when there is none."""
+        wanted = name.strip().casefold()
+        return next((label for label in self.labels if wanted in (known.casefold() for known in label.names)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class SmartControl:
+    """A tool whose clicks or boxes ask for a mask."""
+
+    name: str
+    kind: SmartKind
+    to_name: str
+    labels: tuple[LabelSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptControl:
+    """A text box for the image; what is submitted there asks for masks."""
+
+    name: str
+    to_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageObject:
+    """An image of the task: ``data_key`` is the task field that holds its URL, or a list of them."""
+
+    name: str
+    data_key: str
+    is_list: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPlan:
+    """A labeling config, read once and used for every task.
+
+    Args:
+        images: all images, in config order.
+        outputs: all controls that may receive regions, in config order; at least one.
+        smart_controls: tools whose gestures ask for a mask.
+        prompt_controls: text boxes whose text asks for masks.
+        prompt_field: field of the task whose text is one more prompt; ``None``: as the settings say.
+        notes: what the config holds that is not used, each with the reason, for people.
+    """
+
+    images: tuple[ImageObject, ...]
+    outputs: tuple[OutputControl, ...]
+    smart_controls: tuple[SmartControl, ...] = ()
+    prompt_controls: tuple[PromptControl, ...] = ()
+    prompt_field: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def image(self, name: str) -> ImageObject:
+        """The image of that name. Raises ``KeyError`` when there is none; every control's ``to_name`` has one."""
+        for image in self.images:
+            if image.name == name:
+                return image
+        raise KeyError(name)
+
+
+def match_label(prompt: str, control: OutputControl) -> LabelSpec | None:
+    """The label that the words of a prompt name; Label Studio does not tell which one is selected.
+
+    A label is named by its value, phrases or aliases as whole words, in singular or plural. Of several the one that is named
+    first is taken ("the dog beside the car" is a dog), of those the longest. No label named: the first one.
+
+    Returns:
+        ``None`` only for a control without labels.
+    """
+    words = _words(prompt)
+    places: dict[str, int] = {}
+    for place, word in enumerate(words):
+        for form in _forms(word):
+            places.setdefault(form, place)
+    best: tuple[int, int] | None = None
+    found = control.labels[0] if control.labels else None
+    for label, name in _named(control):
+        place = _find(name, words, places)
+        if place is not None and (best is None or (place, -len(name)) < best):
+            best, found = (place, -len(name)), label
+    return found if best else _label_inside(prompt, control) or found
+
+
+def _named(control: OutputControl) -> Iterator[tuple[LabelSpec, tuple[str, ...]]]:
+    for label in control.labels:
+        for name in label.names:
+            if words := _words(name):
+                yield label, words
+
+
+def _find(name: tuple[str, ...], words: tuple[str, ...], places: dict[str, int]) -> int | None:
+    """Where ``name`` first stands in ``words``; ``places`` holds the first place of each word and of its plurals."""
+    first = min((places[form] for form in _forms(name[0]) if form in places), default=None)
+    if first is None or len(name) == 1:
+        return first
+    starts = range(first, len(words) - len(name) + 1)
+    return next((start for start in starts if all(map(_is_same, name, words[start : start + len(name)]))), None)
+
+
+def _is_same(word: str, other: str) -> bool:
+    return word in _forms(other) or other in _forms(word)
+
+
+def _forms(word: str) -> tuple[str, ...]:
+    """A word and what its plural may be."""
+    plurals = (word + "s", word + "es")
+    return (word, *plurals, word[:-1] + "ies") if word.endswith("y") else (word, *plurals)
+
+
+def _label_inside(prompt: str, control: OutputControl) -> LabelSpec | None:
+    """The label one of whose names stands inside the prompt, for scripts that put no spaces between words."""
+    text = prompt.casefold()
+    spelled = ((label, name.strip().casefold()) for label in control.labels for name in label.names)
+    return next((label for label, name in spelled if name and not name.isascii() and name in text), None)
+
+
+@lru_cache(maxsize=4096)
+def _words(text: str) -> tuple[str, ...]:
+    """Lower-case words of a text."""
+    return tuple(re.findall(r"[^\W_]+", split_identifier(text).casefold()))
+
+
+def split_identifier(name: str) -> str:
+    """Words instead of a programmer's spelling: ``traffic_light``, ``traffic-light`` and ``TrafficLight`` all have two."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.replace("_", " "))
+    return " ".join(re.sub(r"(?<=\w\w)-(?=\w\w)", " ", spaced).split())
