@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -130,44 +129,36 @@ def match_label(prompt: str, control: OutputControl) -> LabelSpec | None:
     Returns:
         ``None`` only for a control without labels.
     """
-    words = _words(prompt)
-    places: dict[str, int] = {}
-    for place, word in enumerate(words):
-        for form in _forms(word):
-            places.setdefault(form, place)
-    best: tuple[int, int] | None = None
-    found = control.labels[0] if control.labels else None
-    for label, name in _named(control):
-        place = _find(name, words, places)
-        if place is not None and (best is None or (place, -len(name)) < best):
-            best, found = (place, -len(name)), label
-    return found if best else _label_inside(prompt, control) or found
+    names, labels = _names_pattern(control)
+    match = names.search(split_identifier(prompt).casefold())
+    if match and match.lastindex:
+        return labels[match.lastindex - 1]
+    return _label_inside(prompt, control) or (control.labels[0] if control.labels else None)
 
 
-def _named(control: OutputControl) -> Iterator[tuple[LabelSpec, tuple[str, ...]]]:
-    for label in control.labels:
-        for name in label.names:
-            if words := _words(name):
-                yield label, words
+@lru_cache(maxsize=256)
+def _names_pattern(control: OutputControl) -> tuple[re.Pattern[str], list[LabelSpec]]:
+    """A pattern with one group per name, longer names first, and the label of each group."""
+    found = [(words, label) for label in control.labels for name in label.names if (words := _words(name))]
+    named = sorted(dict.fromkeys(found), key=lambda item: -len(item[0]))
+    groups = (r"[\W_]+".join(map(_any_number, words)) for words, _ in named)
+    pattern = "|".join(f"({group})" for group in groups) or "(?!)"
+    return re.compile(rf"(?<![^\W_])(?:{pattern})(?![^\W_])"), [label for _, label in named]
 
 
-def _find(name: tuple[str, ...], words: tuple[str, ...], places: dict[str, int]) -> int | None:
-    """Where ``name`` first stands in ``words``; ``places`` holds the first place of each word and of its plurals."""
-    first = min((places[form] for form in _forms(name[0]) if form in places), default=None)
-    if first is None or len(name) == 1:
-        return first
-    starts = range(first, len(words) - len(name) + 1)
-    return next((start for start in starts if all(map(_is_same, name, words[start : start + len(name)]))), None)
+def _any_number(word: str) -> str:
+    """A pattern for a word in singular and plural, as far as English spelling shows it."""
+    forms = {word, word + "s", word + "es"}
+    if word.endswith("y"):
+        forms.add(word[:-1] + "ies")
+    if len(word) > 3:
+        forms |= {word.removesuffix("s"), word.removesuffix("es"), word[:-3] + "y" if word.endswith("ies") else word}
+    return f"(?:{'|'.join(map(re.escape, sorted(forms)))})"
 
 
-def _is_same(word: str, other: str) -> bool:
-    return word in _forms(other) or other in _forms(word)
-
-
-def _forms(word: str) -> tuple[str, ...]:
-    """A word and what its plural may be."""
-    plurals = (word + "s", word + "es")
-    return (word, *plurals, word[:-1] + "ies") if word.endswith("y") else (word, *plurals)
+def _words(text: str) -> tuple[str, ...]:
+    """Lower-case words of a text."""
+    return tuple(re.findall(r"[^\W_]+", split_identifier(text).casefold()))
 
 
 def _label_inside(prompt: str, control: OutputControl) -> LabelSpec | None:
@@ -175,12 +166,6 @@ def _label_inside(prompt: str, control: OutputControl) -> LabelSpec | None:
     text = prompt.casefold()
     spelled = ((label, name.strip().casefold()) for label in control.labels for name in label.names)
     return next((label for label, name in spelled if name and not name.isascii() and name in text), None)
-
-
-@lru_cache(maxsize=4096)
-def _words(text: str) -> tuple[str, ...]:
-    """Lower-case words of a text."""
-    return tuple(re.findall(r"[^\W_]+", split_identifier(text).casefold()))
 
 
 def split_identifier(name: str) -> str:
