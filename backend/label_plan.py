@@ -129,21 +129,21 @@ def match_label(prompt: str, control: OutputControl) -> LabelSpec | None:
     Returns:
         ``None`` only for a control without labels.
     """
-    names, labels = _names_pattern(control)
+    names, places = _names_pattern(control)
     match = names.search(split_identifier(prompt).casefold())
     if match and match.lastindex:
-        return labels[match.lastindex - 1]
+        return control.labels[places[match.lastindex - 1]]
     return _label_inside(prompt, control) or (control.labels[0] if control.labels else None)
 
 
 @lru_cache(maxsize=256)
-def _names_pattern(control: OutputControl) -> tuple[re.Pattern[str], list[LabelSpec]]:
-    """A pattern with one group per name, longer names first, and the label of each group."""
-    found = [(words, label) for label in control.labels for name in label.names if (words := _words(name))]
+def _names_pattern(control: OutputControl) -> tuple[re.Pattern[str], list[int]]:
+    """A pattern with one group per name, longer names first, and the place in ``control.labels`` that each group stands for."""
+    found = [(words, place) for place, label in enumerate(control.labels) for name in label.names if (words := _words(name))]
     named = sorted(dict.fromkeys(found), key=lambda item: -len(item[0]))
     groups = (r"[\W_]+".join(map(_any_number, words)) for words, _ in named)
     pattern = "|".join(f"({group})" for group in groups) or "(?!)"
-    return re.compile(rf"(?<![^\W_])(?:{pattern})(?![^\W_])"), [label for _, label in named]
+    return re.compile(rf"(?<![^\W_])(?:{pattern})(?![^\W_])"), [place for _, place in named]
 
 
 def _any_number(word: str) -> str:

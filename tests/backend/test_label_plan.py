@@ -66,6 +66,12 @@ def test_a_control_without_labels_gives_none() -> None:
     assert match_label("dog", control()) is None
 
 
+def test_the_label_is_one_of_the_controls_own() -> None:
+    first, second = control("Cat", "Dog"), control("Cat", "Dog")
+    assert match_label("dog", first) is first.labels[1]
+    assert match_label("dog", second) is second.labels[1]
+
+
 @given(st.text(max_size=200))
 def test_any_text_finds_some_label(prompt: str) -> None:
     assert match_label(prompt, ZOO) in ZOO.labels
