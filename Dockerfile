@@ -25,6 +25,6 @@ ENV PATH=/opt/wordmask/bin:$PATH \
 VOLUME /data
 EXPOSE 9090
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9090/health', timeout=4)"]
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9090/ready', timeout=4)"]
 # One worker process with several threads: the weights are in memory once, and every thread sees the same version of them.
 CMD ["wordmask", "serve"]

@@ -27,6 +27,7 @@ class BackendServer(ServerProcess):
         super().__init__(
             [str(Path(sys.executable).parent / "wordmask"), "serve"],
             url=f"http://127.0.0.1:{port}",
+            health="/ready",  # once the weights are loaded
             log=data_dir.resolve() / "backend.log",
             environment=inherited
             | {
