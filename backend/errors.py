@@ -1,8 +1,10 @@
 """What can go wrong, by name, with the HTTP status of each; and the one body that every failure is told in.
 
-Functions raise these, routes never catch them: :mod:`backend.app` maps them to answers, :mod:`backend.cli` to one line on the terminal.
-A message says what was found, what was expected, and what to do.
+Functions raise these and routes never catch them: :mod:`backend.app` maps them to answers, :mod:`backend.cli` to one line on the
+terminal. A message says what was found, what was expected, and what to do.
 """
+
+# ruff: noqa: N818 (a condition is named for what happened: "image unavailable")
 
 from __future__ import annotations
 

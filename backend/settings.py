@@ -1,6 +1,6 @@
 """Every setting of the service: its default, its meaning, and the one place that reads the environment.
 
-``Settings(...)`` is a plain value with defaults, as tests use it; :meth:`Settings.from_env` fills it from environment variables and ``.env``.
+``Settings(...)`` is a plain value with defaults, as tests use it; :meth:`Settings.from_env` reads the environment and ``.env``.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ class Settings(BaseModel):
     basic_auth_user: str | None = Field(
         None, validation_alias="BASIC_AUTH_USER", description="user name that Label Studio must send; needs the password too"
     )
-    basic_auth_pass: SecretStr | None = Field(
-        None, validation_alias="BASIC_AUTH_PASS", description="password that Label Studio must send"
-    )
+    basic_auth_pass: SecretStr | None = Field(None, validation_alias="BASIC_AUTH_PASS", description="password that Label Studio must send")
     webhook_secret: SecretStr | None = Field(
         None, description="if set, `/webhook` wants it in the header `X-Wordmask-Secret` (Label Studio sends no Basic auth there)"
     )
@@ -54,9 +52,7 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="address to listen on; `0.0.0.0` for every interface")
     port: int = Field(9090, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     threads: int = Field(2, ge=1, le=64, description="how many requests the engine works on at once")
-    max_waiting: int = Field(
-        16, ge=0, le=256, description="how many more requests may wait for the engine; others get 503 at once"
-    )
+    max_waiting: int = Field(16, ge=0, le=256, description="how many more requests may wait for the engine; others get 503")
     max_request_bytes: ByteSize = Field(ByteSize(128 * _MIB), description="largest request body that is read")
     predict_budget_seconds: float = Field(
         80, gt=0, lt=100, description="`/predict` answers after this time with what is done (Label Studio gives up after 100 s)"
@@ -72,7 +68,7 @@ class Settings(BaseModel):
     allow_private_hosts: bool = Field(False, description="fetch images from loopback and private addresses too")
 
     score_threshold: float = Field(
-        0.3, ge=0, le=1, description="regions below this score are left out; a control may set its own"
+        0.0, ge=0, le=1, description="regions with a lower score are left out, beyond what the model itself takes for not there"
     )
     max_regions: int = Field(30, ge=1, description="most regions per control and image; a control may set its own")
     prompt_field: str = Field("prompt", description="field of a task whose text is used as a prompt besides the labels")
@@ -111,7 +107,7 @@ class Settings(BaseModel):
         """
         _warn_of_unknown_variables()
         try:
-            read = _EnvironmentSettings(_env_file=env_file)
+            read = _EnvironmentSettings(_env_file=env_file)  # type: ignore[call-arg]
         except ValidationError as error:
             problems = "; ".join(f"{_variable_of(problem['loc'])}: {problem['msg']}" for problem in error.errors())
             raise SettingsError(f"cannot use the settings of the environment: {problems}") from error

@@ -105,7 +105,7 @@ class FakeEngine:
         return self._boxes(image, boxes)
 
     def _boxes(self, image: RgbImage, boxes: npt.NDArray[np.floating]) -> list[Segment | None]:
-        masks = [make_mask(image.shape[:2], tuple(int(round(edge)) for edge in box)) for box in boxes]  # type: ignore[arg-type]
+        masks = [make_mask(image.shape[:2], tuple(round(edge) for edge in box)) for box in boxes]  # type: ignore[arg-type]
         return [Segment("", mask, 0.8) if mask.any() else None for mask in masks]
 
     def _segment(self, image: RgbImage, phrase: str, number: int) -> Segment:

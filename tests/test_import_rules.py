@@ -1,4 +1,4 @@
-"""Who may import whom: the models know nothing of the service, and the service sees no torch and only public names of the models."""
+"""Who may import whom: models know nothing of the service; the service sees no torch and only public names of the models."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_service_imports_no_torch_and_only_public_names_of_the_models(path: 
         top = module.split(".")[0]
         assert top not in FOREIGN_TO_BACKEND, f"{path.name} imports {module}"
         if top == "models":
-            assert module == "models" and names, f"{path.name}: write `from models import NAME` instead of importing {module}"
+            assert (module, bool(names)) == ("models", True), f"{path.name}: write `from models import NAME` instead of importing {module}"
             assert set(names) <= set(models.__all__), f"{path.name} imports what models does not export: {names}"
 
 

@@ -1,0 +1,101 @@
+"""The Flask app: everything is built here and passed on, nothing is global."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from backend.auth import authorize, check_auth_settings
+from backend.engine_holder import EngineHolder
+from backend.errors import BackendError, error_body
+from backend.images import ImageLoader
+from backend.label_studio import LabelStudioClient
+from backend.prompt_memory import PromptMemory
+from backend.request_log import current_request_id, log_requests
+from backend.routes import label_studio_routes, operator_routes
+from backend.service import Service
+from backend.settings import Settings
+from models import Engine
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings | None = None, engine: Engine | None = None, images: ImageLoader | None = None) -> Flask:
+    """Build the service.
+
+    Args:
+        settings: read from the environment when left out.
+        engine: a ready engine; when left out, the one that the settings name is loaded in the background and requests wait for it.
+        images: fetches the tasks' images; built from the settings when left out.
+
+    Raises:
+        SettingsError: the settings cannot be used.
+    """
+    settings = settings or Settings.from_env()
+    check_auth_settings(settings)
+    holder = EngineHolder(
+        (lambda: engine) if engine is not None else (lambda: _load(settings)),
+        profile=settings.profile,
+        slots=settings.threads,
+        max_waiting=settings.max_waiting,
+    )
+    service = Service(settings, holder, images or build_image_loader(settings), PromptMemory(settings.data_dir / "prompts.sqlite3"))
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = int(settings.max_request_bytes)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    log_requests(app)
+    app.before_request(lambda: authorize(request, settings))
+    app.register_blueprint(label_studio_routes(service))
+    app.register_blueprint(operator_routes(service))
+    _answer_errors_alike(app)
+    holder.start()
+    if engine is not None:
+        holder.wait(1.0)
+    return app
+
+
+def build_image_loader(settings: Settings) -> ImageLoader:
+    """The loader of the tasks' images, with access to Label Studio where an address is configured."""
+    key = settings.label_studio_api_key.get_secret_value() if settings.label_studio_api_key else None
+    client = LabelStudioClient(settings.label_studio_url, key) if settings.label_studio_url else None
+    return ImageLoader(settings, client)
+
+
+def _load(settings: Settings) -> Engine:
+    from models import load_engine  # here, because it loads torch
+
+    cache_dir = settings.data_dir / "embeddings" if settings.embedding_disk_cache else None
+    return load_engine(settings.profile, device=settings.device, cache_bytes=int(settings.embedding_cache_bytes), cache_dir=cache_dir)
+
+
+def _answer_errors_alike(app: Flask) -> None:
+    """Give every failure the same body; details of unexpected ones go to the log alone, under the same request id."""
+
+    @app.errorhandler(BackendError)
+    def _known(error: BackendError) -> Response:
+        logger.warning("%s: %s", error.code, error.message)
+        response = _answer(error.status, error.code, error.message)
+        if error.status == 401:
+            response.headers["WWW-Authenticate"] = 'Basic realm="wordmask"'
+        return response
+
+    @app.errorhandler(HTTPException)
+    def _http(error: HTTPException) -> Response:
+        code = error.name.lower().replace(" ", "_")
+        response = _answer(error.code or 500, code, f"{request.method} {request.path}: {error.description}")
+        if error.code == 405 and error.valid_methods:  # type: ignore[attr-defined]
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # type: ignore[attr-defined]
+        return response
+
+    @app.errorhandler(Exception)
+    def _unexpected(error: Exception) -> Response:
+        logger.exception("unexpected %s in %s %r", type(error).__name__, request.method, request.path)
+        return _answer(500, "internal", "something unexpected went wrong; the service's log has the details under this request id")
+
+
+def _answer(status: int, code: str, message: str) -> Response:
+    response = jsonify(error_body(code, message, current_request_id()))
+    response.status_code = status
+    return response

@@ -1,0 +1,144 @@
+"""The engine while it loads, and how many requests may use it at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.errors import EngineBusy, NotReady
+from models import Box, Engine, RgbImage, Segment
+
+logger = logging.getLogger(__name__)
+
+
+class EngineHolder:
+    """Loads an engine in the background, once, and lends it out.
+
+    Args:
+        load: builds the engine; called in a thread of its own by :meth:`start`.
+        profile: what is being loaded, for messages.
+        slots: how many engine calls may run at once. A call, not a request, takes a slot: a click is answered between two tasks
+            of a long batch.
+        max_waiting: how many requests beyond ``slots`` may be under way; the next one is refused at once, so that threads of the
+            web server stay free for ``/health``.
+    """
+
+    def __init__(self, load: Callable[[], Engine], *, profile: str, slots: int, max_waiting: int) -> None:
+        self.profile = profile
+        self._load = load
+        self._slots = threading.BoundedSemaphore(slots)
+        self._places = threading.BoundedSemaphore(slots + max_waiting)
+        self._done = threading.Event()
+        self._engine: Engine | None = None
+        self._failure: str | None = None
+
+    def start(self) -> None:
+        """Begin to load; returns at once."""
+        threading.Thread(target=self._load_and_keep, name="load-engine", daemon=True).start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the engine can answer now."""
+        return self._engine is not None
+
+    @property
+    def failure(self) -> str | None:
+        """Why the engine could not be loaded; ``None`` while it loads and when it is ready."""
+        return self._failure
+
+    @property
+    def version(self) -> str:
+        """Label Studio's ``model_version``; while the engine loads, a name that no prediction is ever stored under."""
+        return self._engine.version if self._engine is not None else f"{self.profile}-loading"
+
+    def wait(self, timeout: float) -> Engine:
+        """Return the engine, waiting up to ``timeout`` seconds for it.
+
+        Raises:
+            NotReady: it is still loading after that time, or could not be loaded.
+        """
+        self._done.wait(timeout)
+        if self._engine is not None:
+            return self._engine
+        if self._failure is not None:
+            raise NotReady(f"the model {self.profile!r} could not be loaded: {self._failure}; correct it and restart the service")
+        raise NotReady(f"the model {self.profile!r} is still loading; ask again in a moment (GET /ready tells when)")
+
+    @contextmanager
+    def lend(self, deadline: float) -> Iterator[Engine]:
+        """Lend the engine to one request.
+
+        Args:
+            deadline: ``time.monotonic()`` after which nothing is waited for any more.
+
+        Raises:
+            EngineBusy: too many requests are under way already.
+            NotReady: the engine is not there by the deadline.
+        """
+        if not self._places.acquire(blocking=False):
+            raise EngineBusy("too many predictions are under way; try again later, or raise WORDMASK_MAX_WAITING")
+        try:
+            yield _SharedEngine(self.wait(max(0.0, deadline - time.monotonic())), self._slots, deadline)
+        finally:
+            self._places.release()
+
+    def _load_and_keep(self) -> None:
+        started = time.monotonic()
+        try:
+            self._engine = self._load()
+            logger.info("model %s is ready after %.1f s", self._engine.version, time.monotonic() - started)
+        except Exception as error:  # whatever it is, /health and /setup must be able to tell
+            self._failure = f"{type(error).__name__}: {error}"
+            logger.exception("the model %r could not be loaded", self.profile)
+        finally:
+            self._done.set()
+
+
+class _SharedEngine:
+    """An engine whose calls wait for a slot, until a deadline."""
+
+    def __init__(self, engine: Engine, slots: threading.BoundedSemaphore, deadline: float) -> None:
+        self._engine = engine
+        self._slots = slots
+        self._deadline = deadline
+
+    @property
+    def name(self) -> str:
+        return self._engine.name
+
+    @property
+    def version(self) -> str:
+        return self._engine.version
+
+    def segment(self, image: RgbImage, phrases: Sequence[str]) -> list[list[Segment]]:
+        with self._slot():
+            return self._engine.segment(image, phrases)
+
+    def segment_from_points(
+        self,
+        image: RgbImage,
+        points: npt.NDArray[np.floating],
+        is_positive: npt.NDArray[np.bool_],
+        box: Box | None = None,
+    ) -> list[Segment]:
+        with self._slot():
+            return self._engine.segment_from_points(image, points, is_positive, box)
+
+    def segment_from_boxes(self, image: RgbImage, boxes: npt.NDArray[np.floating]) -> list[Segment | None]:
+        with self._slot():
+            return self._engine.segment_from_boxes(image, boxes)
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        if not self._slots.acquire(timeout=max(0.0, self._deadline - time.monotonic())):
+            raise EngineBusy("the engine was busy with other requests for the whole time budget; raise WORDMASK_THREADS, or ask later")
+        try:
+            yield
+        finally:
+            self._slots.release()
