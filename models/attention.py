@@ -11,9 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def attend(
-    query: Tensor, key: Tensor, value: Tensor, *, bias: Tensor | None = None, dropout: float = 0.0
-) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, *, bias: Tensor | None = None, dropout: float = 0.0) -> Tensor:
     """Scaled dot-product attention, ``[B, heads, L, c]`` each; ``bias`` is added to the logits and broadcasts to ``[B, heads, Lq, Lk]``."""
     if query.is_cuda:
         mask = None if bias is None else bias.to(query.dtype)
@@ -27,7 +25,7 @@ def attend(
 
 def split_heads(tokens: Tensor, heads: int) -> Tensor:
     """``[B, L, C]`` -> ``[B, heads, L, C / heads]``."""
-    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return tokens.reshape(*tokens.shape[:-1], heads, -1).transpose(1, 2)
 
 
 def merge_heads(tokens: Tensor) -> Tensor:
@@ -41,9 +39,7 @@ def project_qkv(attention: nn.MultiheadAttention, query: Tensor, key: Tensor, va
     if query is key and key is value:
         parts = F.linear(query, weight, bias).chunk(3, dim=-1)
     else:
-        parts = tuple(
-            F.linear(tokens, w, b) for tokens, w, b in zip((query, key, value), weight.chunk(3), bias.chunk(3), strict=True)
-        )
+        parts = tuple(F.linear(tokens, w, b) for tokens, w, b in zip((query, key, value), weight.chunk(3), bias.chunk(3), strict=True))
     q, k, v = (split_heads(part, attention.num_heads) for part in parts)
     return q, k, v
 
@@ -73,6 +69,8 @@ def multi_head_attention(
         bias = torch.zeros(key_padding_mask.shape, dtype=q.dtype, device=q.device)
         bias = bias.masked_fill(key_padding_mask, float("-inf"))[:, None, None, :]
     if causal:
-        bias = torch.full((q.shape[2], k.shape[2]), float("-inf"), dtype=q.dtype, device=q.device).triu(1)
+        later = torch.full((q.shape[2], k.shape[2]), float("-inf"), dtype=q.dtype, device=q.device).triu(1)
+        bias = later if bias is None else bias + later
     dropout = attention.dropout if attention.training else 0.0
-    return attention.out_proj(merge_heads(attend(q, k, v, bias=bias, dropout=dropout)))
+    answer: Tensor = attention.out_proj(merge_heads(attend(q, k, v, bias=bias, dropout=dropout)))
+    return answer

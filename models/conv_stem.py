@@ -25,7 +25,8 @@ class ResidualBlock(nn.Module):
         self.activation = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.activation(x + self.second(self.first(x)))
+        sum_: Tensor = self.activation(x + self.second(self.first(x)))
+        return sum_
 
 
 class ConvStem(nn.Module):

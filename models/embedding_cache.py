@@ -101,8 +101,8 @@ class EmbeddingCache:
             return None
         try:
             return load_file(self._folder / f"{key}.safetensors")
-        except (FileNotFoundError, SafetensorError):
-            return None  # never written, or half a file of another program: make it anew
+        except (OSError, SafetensorError):
+            return None  # never written, unreadable, or half a file of another program: make it anew
 
     def _write(self, key: str, features: Features) -> None:
         if self._folder is None:

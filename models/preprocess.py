@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -57,7 +58,7 @@ class Letterbox:
         y0, y1 = (min(max(y - self.top, 0.0) / scale_y, float(height)) for y in box[1::2])
         return x0, y0, x1, y1
 
-    def padding(self) -> np.ndarray:
+    def padding(self) -> npt.NDArray[np.int32]:
         """int32 ``[side, side]``, 1 on padding and 0 on the image."""
         mask = np.ones((self.side, self.side), dtype=np.int32)
         mask[self.top : self.top + self.resized_hw[0], self.left : self.left + self.resized_hw[1]] = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,13 +20,14 @@ class Mlp(nn.Module):
 
     def __init__(self, *widths: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         *hidden, last = self.layers
         for layer in hidden:
             x = F.relu(layer(x))
-        return last(x)
+        answer: Tensor = last(x)
+        return answer
 
 
 class LinguisticAdapter(nn.Module):
@@ -85,7 +88,8 @@ class VisualAdapter(nn.Module):
         features = self.patch_mlp(patches * similarity.unsqueeze(-1))
         heard = multi_head_attention(self.word_attention, features, words, words, key_padding_mask=padding)
         verified = self.verification(self.patch_query(features), self.word_key(heard))
-        return self.patch_layer_norm(features) * verified.unsqueeze(-1)
+        fused: Tensor = self.patch_layer_norm(features) * verified.unsqueeze(-1)
+        return fused
 
     def normalise(self, image_tokens: Tensor) -> Tensor:
         """float ``[K, 1 + N, E]`` -> patches ``[K, N, E]`` of length 1 along the configured axis.

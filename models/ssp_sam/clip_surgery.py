@@ -13,7 +13,7 @@ from models.conv_stem import ConvStem
 from models.ssp_sam.config import ClipConfig
 
 
-class SurgeryClip(CLIP):
+class SurgeryClip(CLIP):  # type: ignore[misc]  # published without types
     """open_clip's CLIP, unmodified weights and names, with two more ways to read it.
 
     The surgery adds no parameter: in the last blocks a second residual stream collects value-value attention, computed from the original
@@ -66,7 +66,8 @@ class SurgeryClip(CLIP):
             original = original + block.attn.out_proj(merge_heads(attend(query, key, value)))
             original = original + block.mlp(block.ln_2(original))
         tokens = torch.cat([original[:, :1], surgery[:, 1:]], dim=1)
-        return visual.ln_post(tokens) @ visual.proj
+        projected: Tensor = visual.ln_post(tokens) @ visual.proj
+        return projected
 
     def encode_words(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Sentence and words of each phrase.
@@ -89,4 +90,5 @@ def _block(block: Any, tokens: Tensor, *, causal: bool = False) -> Tensor:
     """One of open_clip's residual attention blocks, ``[B, L, C]`` -> ``[B, L, C]``."""
     normed = block.ln_1(tokens)
     tokens = tokens + multi_head_attention(block.attn, normed, normed, normed, causal=causal)
-    return tokens + block.mlp(block.ln_2(tokens))
+    answer: Tensor = tokens + block.mlp(block.ln_2(tokens))
+    return answer

@@ -19,9 +19,7 @@ def _positive(owner: object, *names: str) -> None:
 
 def _divides(owner: object, divisor: str, value: str) -> None:
     if getattr(owner, value) % getattr(owner, divisor):
-        raise ValueError(
-            f"{type(owner).__name__}.{value}={getattr(owner, value)} must be divisible by {divisor}={getattr(owner, divisor)}"
-        )
+        raise ValueError(f"{type(owner).__name__}.{value}={getattr(owner, value)} must be divisible by {divisor}={getattr(owner, divisor)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +117,7 @@ class HeadConfig:
     published_extras: bool = True
     """Keep the modules that published checkpoints hold but never call (spec section 3.2), so that files round-trip."""
     patch_norm: Literal["tokens", "channels"] = "tokens"
-    """Axis of the norm of patch features. ``tokens`` is published; ``channels`` keeps absolute similarity, which "is it there at all" needs."""
+    """Axis of the norm of patch features. ``tokens`` is published; ``channels`` keeps absolute similarity, which tells presence."""
     patch_positions: bool = False
     """Switch: SAM's own dense positional code, projected, joins the patches. Needs equal CLIP and SAM grids."""
     word_tokens: bool = False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +30,8 @@ from models.ssp_sam.sam_masks import (
 from models.ssp_sam.tokenizer import PhraseTokenizer
 from models.types import BoolMask, Box, RgbImage, Segment, check_rgb_image
 
-
-PHRASES_AT_ONCE = 32
-"""Phrases decoded in one batch; bounds the memory of a request with hundreds of labels."""
+DECODED_AT_ONCE = 32
+"""Phrases, clicks or boxes decoded in one batch; bounds the memory of a request with hundreds of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,8 +100,8 @@ class SspSamEngine:
             return []
         features = self._image_features(image)
         answers: list[Answer] = []
-        for start in range(0, len(phrases), PHRASES_AT_ONCE):
-            answers += self._answer_batch(image, features, phrases[start : start + PHRASES_AT_ONCE])
+        for start in range(0, len(phrases), DECODED_AT_ONCE):
+            answers += self._answer_batch(image, features, phrases[start : start + DECODED_AT_ONCE])
         return answers
 
     @torch.inference_mode()
@@ -110,19 +110,19 @@ class SspSamEngine:
     ) -> list[Segment]:
         """See :meth:`models.engine.Engine.segment_from_points`."""
         check_rgb_image(image)
-        points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
-        if len(points) != len(is_positive):
-            raise ValueError(f"each point needs one entry of is_positive, found {len(points)} points and {len(is_positive)} entries")
-        if len(points) == 0 and box is None:
+        coordinates: npt.NDArray[np.float64] = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+        if len(coordinates) != len(is_positive):
+            raise ValueError(f"each point needs one entry of is_positive, found {len(coordinates)} points and {len(is_positive)} entries")
+        if len(coordinates) == 0 and box is None:
             raise ValueError("found neither a point nor a box; at least one of them must mark the object")
         labels = np.where(np.asarray(is_positive, dtype=bool), POINT_POSITIVE, POINT_NEGATIVE)
         if box is None:
             # As stock SAM does: without a box, a token that is no point follows.
-            points, labels = np.vstack([points, [[0, 0]]]), np.append(labels, NOT_A_POINT)
+            coordinates, labels = np.vstack([coordinates, [[0, 0]]]), np.append(labels, NOT_A_POINT)
         else:
             corners = np.array(box, dtype=np.float64).reshape(2, 2)
-            points, labels = np.vstack([points, corners]), np.append(labels, [BOX_TOP_LEFT, BOX_BOTTOM_RIGHT])
-        return [s for s in self._from_prompts(image, points[np.newaxis], labels[np.newaxis]) if s is not None]
+            coordinates, labels = np.vstack([coordinates, corners]), np.append(labels, [BOX_TOP_LEFT, BOX_BOTTOM_RIGHT])
+        return [s for s in self._from_prompts(image, coordinates[np.newaxis], labels[np.newaxis]) if s is not None]
 
     @torch.inference_mode()
     def segment_from_boxes(self, image: RgbImage, boxes: npt.NDArray[np.floating]) -> list[Segment | None]:
@@ -150,7 +150,7 @@ class SspSamEngine:
 
     def _encode(self, image: RgbImage) -> Features:
         config = self._model.config
-        for_clip = clip_image(image, clip_letterbox(image.shape[:2], config.clip.image_size, config.clip.letterbox))
+        for_clip = clip_image(image, clip_letterbox((image.shape[0], image.shape[1]), config.clip.image_size, config.clip.letterbox))
         for_sam = sam_image(image, self._sam_letterbox(image))
         return _pack(self._model.encode_images(for_clip[None].to(self._device), for_sam[None].to(self._device)))
 
@@ -168,41 +168,47 @@ class SspSamEngine:
         self, image: RgbImage, features: SamFeatures, phrase: str, low_res_logits: Tensor, presence: float, quality: float
     ) -> Answer:
         letterbox = self._sam_letterbox(image)
-        mask: BoolMask = (masks_to_image(low_res_logits[None], letterbox)[0] >= 0).cpu().numpy()
+        mask = _to_mask(low_res_logits, letterbox)
         segments = []
         if presence >= self._thresholds.presence:
             score = presence * min(max(quality, 0.0), 1.0)
-            canvas_to_image = image.shape[0] * image.shape[1] / np.prod(letterbox.resized_hw)
+            canvas_to_image = image.shape[0] * image.shape[1] / math.prod(letterbox.resized_hw)
             smallest = self._model.config.empty_mask_pixels * 4 * canvas_to_image
             parts = split_instances(mask, lambda clicks: self._clicked(features, letterbox, clicks), min_area=smallest)
             segments = [Segment(phrase, part, score) for part in parts]
         return Answer(mask, presence, segments)
 
-    def _clicked(self, features: SamFeatures, letterbox: Letterbox, clicks: npt.NDArray[np.float64]) -> list[BoolMask]:
+    def _clicked(self, features: SamFeatures, letterbox: Letterbox, clicks: npt.NDArray[np.float64]) -> Iterator[BoolMask]:
         points = np.stack([clicks, np.zeros_like(clicks)], axis=1)
         labels = np.tile([POINT_POSITIVE, NOT_A_POINT], (len(clicks), 1))
-        logits, _ = self._decode_prompts(features, letterbox, points, labels)
-        return [(masks_to_image(one[None], letterbox)[0] >= 0).cpu().numpy() for one in logits]
+        for low_res, _ in self._decode_prompts(features, letterbox, points, labels):
+            yield _to_mask(low_res, letterbox)
 
-    def _from_prompts(
-        self, image: RgbImage, points: npt.NDArray[np.float64], labels: npt.NDArray[np.integer]
-    ) -> list[Segment | None]:
+    def _from_prompts(self, image: RgbImage, points: npt.NDArray[np.float64], labels: npt.NDArray[np.integer]) -> list[Segment | None]:
         letterbox = self._sam_letterbox(image)
-        logits, quality = self._decode_prompts(self._image_features(image).sam, letterbox, points, labels)
         segments: list[Segment | None] = []
-        for low_res, guess in zip(logits, quality, strict=True):
-            mask = (masks_to_image(low_res[None], letterbox)[0] >= 0).cpu().numpy()
+        for low_res, guess in self._decode_prompts(self._image_features(image).sam, letterbox, points, labels):
+            mask = _to_mask(low_res, letterbox)
             segments.append(Segment("", mask, float(guess.clamp(0, 1))) if mask.any() else None)
         return segments
 
     def _decode_prompts(
         self, features: SamFeatures, letterbox: Letterbox, points: npt.NDArray[np.float64], labels: npt.NDArray[np.integer]
-    ) -> tuple[Tensor, Tensor]:
-        """Prompts in pixels of the image, ``[K, n, 2]`` and ``[K, n]`` -> low-resolution logits and predicted IoU."""
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Prompts in pixels of the image, ``[K, n, 2]`` and ``[K, n]`` -> low-resolution logits and predicted IoU of each."""
         scale = np.array(letterbox.resized_hw[::-1]) / np.array(letterbox.original_hw[::-1])
         coordinates = torch.from_numpy(points * scale).float().to(self._device)
-        sparse = embed_prompts(self._model.sam, coordinates, torch.from_numpy(labels).long().to(self._device))
-        return decode_masks(self._model.sam, features.repeat(len(points)), sparse)
+        kinds = torch.from_numpy(labels).long().to(self._device)
+        for start in range(0, len(points), DECODED_AT_ONCE):
+            batch = slice(start, start + DECODED_AT_ONCE)
+            sparse = embed_prompts(self._model.sam, coordinates[batch], kinds[batch])
+            yield from zip(*decode_masks(self._model.sam, features.repeat(len(sparse)), sparse), strict=True)
+
+
+def _to_mask(low_res_logits: Tensor, letterbox: Letterbox) -> BoolMask:
+    """float ``[4G, 4G]`` -> bool ``[H, W]`` of the original image."""
+    mask: BoolMask = (masks_to_image(low_res_logits[None], letterbox)[0] >= 0).cpu().numpy()
+    return mask
 
 
 def _pack(features: ImageFeatures) -> Features:

@@ -6,7 +6,7 @@ decide: parts that one click brings out together belong together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import cv2
 import numpy as np
@@ -19,8 +19,11 @@ SPECK_SHARE = 0.04
 TOGETHER_SHARE = 0.6
 """A part belongs to a click's object when the click's mask covers at least this share of it."""
 
-Clicked = Callable[[npt.NDArray[np.float64]], Sequence[BoolMask]]
-"""Clicks float ``[P, 2]`` (x, y, pixels) -> one mask per click."""
+MOST_PARTS = 50
+"""Parts beyond this many are dropped, smallest first: each becomes a mask as large as the image."""
+
+Clicked = Callable[[npt.NDArray[np.float64]], Iterable[BoolMask]]
+"""Clicks float ``[P, 2]`` (x, y, pixels) -> one mask per click, in order; best made one at a time, they are large."""
 
 
 def split_instances(mask: BoolMask, clicked: Clicked, *, min_area: float) -> list[BoolMask]:
@@ -37,11 +40,12 @@ def split_instances(mask: BoolMask, clicked: Clicked, *, min_area: float) -> lis
     parts = connected_parts(mask, min_area=min_area)
     if len(parts) < 2:
         return parts
-    answers = clicked(np.array([deepest_pixel(part) for part in parts]))
+    clicks = np.array([deepest_pixel(part) for part in parts], dtype=np.float64)
     groups: list[BoolMask] = []
     free = list(range(len(parts)))
-    while free:
-        first, answer = free[0], answers[free[0]]
+    for first, answer in zip(range(len(parts)), clicked(clicks), strict=True):
+        if first not in free:
+            continue
         together = [i for i in free if i == first or (answer & parts[i]).sum() >= TOGETHER_SHARE * parts[i].sum()]
         groups.append(np.logical_or.reduce([parts[i] for i in together]))
         free = [i for i in free if i not in together]
@@ -49,19 +53,22 @@ def split_instances(mask: BoolMask, clicked: Clicked, *, min_area: float) -> lis
 
 
 def connected_parts(mask: BoolMask, *, min_area: float) -> list[BoolMask]:
-    """The 8-connected parts of a mask that are no specks, largest first."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    """The 8-connected parts of a mask that are no specks, largest first, at most :data:`MOST_PARTS`."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA]
     order = [part for part in np.argsort(-areas, kind="stable") if part != 0]
     if not order:
         return []
     floor = max(min_area, SPECK_SHARE * areas[order[0]])
-    return [labels == part for part in order if areas[part] >= floor and count > 1]
+    return [labels == part for part in order[:MOST_PARTS] if areas[part] >= floor]
 
 
 def deepest_pixel(mask: BoolMask) -> tuple[int, int]:
     """x and y of the pixel farthest from the border of a mask: where a careful person would click."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    top, left = int(rows[0]), int(columns[0])
+    cropped = mask[top : rows[-1] + 1, left : columns[-1] + 1]
     # A frame of background, so that the edge of the image counts as a border.
-    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    depth = cv2.distanceTransform(np.pad(cropped, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)
-    return int(column), int(row)
+    return left + int(column), top + int(row)

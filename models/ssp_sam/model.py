@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -122,11 +121,11 @@ class SspSam(nn.Module):
 
 
 def trainable_head(model: SspSam) -> list[nn.Parameter]:
-    """Parameters of the head: everything except CLIP, SAM and what is never called."""
+    """Parameters of the head: everything except CLIP and SAM. With SAM's mask decoder they are what training touches (spec 3.1)."""
     frozen = {id(p) for part in (model.clip, model.sam) for p in part.parameters()}
     return [p for p in model.parameters() if id(p) not in frozen]
 
 
 def count_parameters(parameters: list[nn.Parameter]) -> int:
     """How many numbers there are to learn."""
-    return sum(int(torch.tensor(p.shape).prod()) for p in parameters)
+    return sum(p.numel() for p in parameters)

@@ -57,4 +57,5 @@ class PointPrompts(nn.Module):
         logits = (query @ key.transpose(1, 2)).float() * query.shape[-1] ** -0.5
         logits = logits + self.relevance_weight * F.logsigmoid(relevance).unsqueeze(1)
         places = logits.softmax(dim=-1).to(patch_positions.dtype) @ patch_positions
-        return tokens.prompts + places + positive_point
+        pointing: Tensor = tokens.prompts + places + positive_point
+        return pointing

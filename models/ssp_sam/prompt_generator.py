@@ -39,7 +39,8 @@ class PostNormLayer(nn.Module):
         """``[K, L, d]`` and ``[L, d]`` -> ``[K, L, d]``."""
         placed = tokens + positions
         tokens = self.norm1(tokens + multi_head_attention(self.self_attn, placed, placed, tokens))
-        return self.norm2(tokens + self.linear2(F.relu(self.linear1(tokens))))
+        answer: Tensor = self.norm2(tokens + self.linear2(F.relu(self.linear1(tokens))))
+        return answer
 
 
 class PromptGenerator(nn.Module):
@@ -57,9 +58,7 @@ class PromptGenerator(nn.Module):
         self.box_token = nn.Embedding(1, width)
         self.prompt_tokens = nn.Embedding(head.prompts, width)
         self.positions = nn.Embedding(1 + head.prompts + self.patches + words, width)
-        self.layers = nn.ModuleList(
-            PostNormLayer(width, head.generator_heads, head.generator_ffn) for _ in range(head.generator_layers)
-        )
+        self.layers = nn.ModuleList(PostNormLayer(width, head.generator_heads, head.generator_ffn) for _ in range(head.generator_layers))
         self.norm = nn.LayerNorm(width)
         for parameter in self.layers.parameters():
             if parameter.ndim > 1:

@@ -6,6 +6,7 @@ many images decode together; the stock sub-modules do all the work, and only the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -28,14 +29,18 @@ class SamFeatures(NamedTuple):
 
     def select(self, index: Tensor) -> SamFeatures:
         """Features of the images ``index``, int64 ``[K]``, one per prompt set."""
-        return SamFeatures(*(None if part is None else part[index] for part in self))
+        return self._each(lambda part: part[index])
 
     def repeat(self, count: int) -> SamFeatures:
         """One image's features for ``count`` prompt sets, without copying them."""
-        return SamFeatures(*(None if part is None else part.expand(count, -1, -1, -1) for part in self))
+        return self._each(lambda part: part.expand(count, -1, -1, -1))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> SamFeatures:
+        skips = (None if part is None else change(part) for part in (self.skip8, self.skip4))
+        return SamFeatures(change(self.embedding), *skips)
 
 
-class StemmedImageEncoder(ImageEncoderViT):
+class StemmedImageEncoder(ImageEncoderViT):  # type: ignore[misc]  # published without types
     """SAM's image encoder behind a convolutional stem, whose finer features can join the mask decoder's upscaling."""
 
     def __init__(self, stem: tuple[int, ...], width: int, out_channels: int, *, skips: bool, **kwargs: object) -> None:
@@ -72,9 +77,7 @@ def build_sam(config: SamConfig) -> Sam:
     if config.conv_stem is None:
         encoder = ImageEncoderViT(embed_dim=config.width, out_chans=config.out_channels, **shared)
     else:
-        encoder = StemmedImageEncoder(
-            config.conv_stem, config.width, config.out_channels, skips=config.high_resolution_skips, **shared
-        )
+        encoder = StemmedImageEncoder(config.conv_stem, config.width, config.out_channels, skips=config.high_resolution_skips, **shared)
     return Sam(
         image_encoder=encoder,
         prompt_encoder=PromptEncoder(
@@ -106,7 +109,8 @@ def encode_image(sam: Sam, image: Tensor) -> SamFeatures:
 
 def positional_code(sam: Sam) -> Tensor:
     """SAM's code of every cell of its grid, float ``[N, d]``, row by row."""
-    return sam.prompt_encoder.get_dense_pe()[0].flatten(1).transpose(0, 1)
+    code: Tensor = sam.prompt_encoder.get_dense_pe()[0].flatten(1).transpose(0, 1)
+    return code
 
 
 def decode_masks(sam: Sam, features: SamFeatures, sparse_prompt_embeddings: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,7 +149,8 @@ def upscale(decoder: MaskDecoder, embedding: Tensor, features: SamFeatures) -> T
     finest = to_stride4(activation(norm(finer)))
     if features.skip4 is not None:
         finest = finest + features.skip4
-    return last_activation(finest)
+    upscaled: Tensor = last_activation(finest)
+    return upscaled
 
 
 POINT_NEGATIVE, POINT_POSITIVE, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT, NOT_A_POINT = 0, 1, 2, 3, -1
@@ -170,4 +175,5 @@ def embed_prompts(sam: Sam, coordinates: Tensor, labels: Tensor) -> Tensor:
     code = encoder.pe_layer.forward_with_coords(coordinates + 0.5, encoder.input_image_size)
     code = code * (labels != NOT_A_POINT).unsqueeze(-1)
     kinds = torch.cat([*(embedding.weight for embedding in encoder.point_embeddings), encoder.not_a_point_embed.weight])
-    return code + kinds[labels]  # label -1 picks the last row
+    embedded: Tensor = code + kinds[labels]  # label -1 picks the last row
+    return embedded

@@ -17,6 +17,9 @@ from torch import Tensor
 SENTENCE_SEPARATOR = " ||| "
 """Data sets join alternative sentences with this; only the first counts."""
 
+LONGEST_PHRASE = 4000
+"""Characters read of a phrase: more than any context length holds. Byte-pair encoding takes seconds for one word of 10,000 letters."""
+
 
 @lru_cache(maxsize=1)
 def _byte_pair_encoding() -> SimpleTokenizer:
@@ -26,7 +29,8 @@ def _byte_pair_encoding() -> SimpleTokenizer:
 
 def normalise_phrase(phrase: str) -> str:
     """Lower case, stripped, first alternative only, with the full stop the published models were trained with."""
-    return f"{phrase.lower().strip().split(SENTENCE_SEPARATOR)[0]}."
+    first = phrase.lower().strip().split(SENTENCE_SEPARATOR)[0]
+    return f"{first[:LONGEST_PHRASE]}."
 
 
 class PhraseTokenizer:
