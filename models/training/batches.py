@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.data.emoji_scenes import SceneSet
+from models.data.emoji_scenes.dataset import SceneSet
 from models.preprocess import normalise_clip, normalise_sam
 
 PATCHES = 16
@@ -113,7 +113,7 @@ class PatchLabels:
             covering, coverage, covered = patch_coverage(scene_set.ids(index))
             objects = scene_set.meta(index).objects
             class_of = np.array([len(classes), *(class_index[o.name] for o in objects)], dtype=np.int16)
-            colour_of = np.array([IGNORED, *(colour_index.get(o.colour, IGNORED) for o in objects)], dtype=np.int16)
+            colour_of = np.array([IGNORED, *(colour_index.get(o.color, IGNORED) for o in objects)], dtype=np.int16)
             on_object = coverage >= OBJECT_COVERAGE
             self.classes[index][on_object] = class_of[covering[on_object]]
             self.colours[index][on_object] = colour_of[covering[on_object]]

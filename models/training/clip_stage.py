@@ -60,16 +60,16 @@ class LabelText:
 
     Args:
         names: for every class, the ways to say it.
-        colours: the colour words.
+        colours: for every colour, the ways to say it.
         tokenizer: of the model.
     """
 
     templates = ("{}", "{}", "the {}", "a {}")
 
-    def __init__(self, names: Sequence[Sequence[str]], colours: Sequence[str], tokenizer: PhraseTokenizer) -> None:
+    def __init__(self, names: Sequence[Sequence[str]], colours: Sequence[Sequence[str]], tokenizer: PhraseTokenizer) -> None:
         self._choices = [
             torch.stack([tokenizer([template.format(way)])[0] for way in ways for template in self.templates])
-            for ways in [*names, *[[colour] for colour in colours]]
+            for ways in [*names, *colours]
         ]
         self.classes = len(names)
         longest = max(int((ids != 0).sum(dim=1).max()) for ids in self._choices)

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.data.emoji_scenes import SceneSet, sample_expressions
+from models.data.emoji_scenes.dataset import SceneSet
+from models.data.emoji_scenes.grammar import sample_expressions
 from models.ssp_sam.model import ImageFeatures, SspSam, trainable_head
 from models.ssp_sam.tokenizer import PhraseTokenizer
 from models.training.batches import SceneBatch, SceneSampler, network_inputs

@@ -17,15 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.data import emoji_scenes
-from models.data.emoji_scenes import SceneSet
+from models.data.emoji_scenes.dataset import SceneSet, generate
+from models.data.emoji_scenes.glyphs import build_bank
+from models.data.emoji_scenes.vocabulary import CATEGORIES, CLASSES, COLORS, category_plural, names_of, plural, words_for_color
 from models.ssp_sam.config import tiny
 from models.ssp_sam.model import SspSam
 from models.ssp_sam.tokenizer import PhraseTokenizer, vocabulary_of
 from models.training.batches import SceneSampler
 from models.training.clip_stage import ClipStage, LabelText
 from models.training.loop import Stage, StageConfig, run_stage
-from models.training.prompt_stage import ExpressionSampler, JointStage, PromptStage
 from models.training.sam_stage import SamStage
 
 DENSE_SHARE = 0.7
@@ -39,9 +39,9 @@ class TinyRecipe:
     seed: int = 20261121
     dense_scenes: int = 14000
     scenes: int = 24000
-    clip: StageConfig = field(default_factory=lambda: StageConfig(steps=3200, batch_size=16, learning_rate=1e-3))
-    sam: StageConfig = field(default_factory=lambda: StageConfig(steps=1300, batch_size=16, learning_rate=8e-4))
-    prompt: StageConfig = field(default_factory=lambda: StageConfig(steps=1500, batch_size=8, learning_rate=1e-3))
+    clip: StageConfig = field(default_factory=lambda: StageConfig(steps=2600, batch_size=16, learning_rate=1e-3))
+    sam: StageConfig = field(default_factory=lambda: StageConfig(steps=1000, batch_size=16, learning_rate=8e-4))
+    prompt: StageConfig = field(default_factory=lambda: StageConfig(steps=1200, batch_size=8, learning_rate=1e-3))
     joint: StageConfig = field(default_factory=lambda: StageConfig(steps=700, batch_size=10, learning_rate=4e-4))
     expressions_per_image: int = 8
 
@@ -51,6 +51,15 @@ def debug_recipe() -> TinyRecipe:
     short = StageConfig(steps=2, batch_size=2, learning_rate=1e-4, warmup_steps=1, bfloat16=False)
     return TinyRecipe(dense_scenes=6, scenes=6, clip=short, sam=short, prompt=short, joint=short, expressions_per_image=2)
 
+
+FUNCTION_WORDS = """
+a an the all every each both any and or of on in at to from with without near by next beside between closest nearest left right top bottom
+leftmost rightmost topmost bottommost upper lower up down above below under over side corner middle center centre edge first second third
+fourth last one two three four five six seven big bigger biggest large larger largest small smaller smallest little tiny huge tall short
+object objects thing things item items other another same that is are not no than more image picture scene farthest furthest far away
+colored coloured half it there which lower-left upper-right not except left-hand right-hand front behind
+"""
+"""Words besides names, colours and categories that a phrase may hold. A test keeps the grammar within them."""
 
 STAGES = ("clip", "sam", "prompt", "joint")
 Report = Callable[[str, int, int, dict[str, float]], None]
@@ -68,13 +77,14 @@ class TinyTraining:
     def __init__(self, recipe: TinyRecipe, data_dir: Path, run_dir: Path) -> None:
         self.recipe = recipe
         self.run_dir = run_dir
-        vocabulary = vocabulary_of(emoji_scenes.grammar_words())
+        vocabulary = vocabulary_of(known_words())
         self.config = tiny(vocab_size=len(vocabulary) + 4)
         self.tokenizer = PhraseTokenizer(self.config.clip.context_length, vocabulary)
         self._train_set = SceneSet(data_dir / "train")
         self._dense_set = SceneSet(data_dir / "dense")
-        self._classes, self._colours = emoji_scenes.CLASS_NAMES, emoji_scenes.COLOUR_NAMES
-        self._label_text = LabelText([emoji_scenes.ways_to_say(name) for name in self._classes], self._colours, self.tokenizer)
+        names = [(*names_of(name), plural(name)) for name in CLASSES]
+        colours = [words_for_color(color) for color in COLORS]
+        self._label_text = LabelText(names, colours, self.tokenizer)
 
     def run(self, until: str = "joint", report: Report | None = None) -> SspSam:
         """Train up to and including stage ``until``; finished stages are read from their checkpoints."""
@@ -101,11 +111,13 @@ class TinyTraining:
         recipe = self.recipe
         mixed = [(self._dense_set, DENSE_SHARE), (self._train_set, 1 - DENSE_SHARE)]
         if name == "clip":
-            sampler = SceneSampler(mixed, self._classes, self._colours)
+            sampler = SceneSampler(mixed, CLASSES, COLORS)
             return ClipStage(recipe.clip, sampler, self._label_text)
         if name == "sam":
-            return SamStage(recipe.sam, SceneSampler(mixed, self._classes, self._colours))
-        scenes = SceneSampler([(self._train_set, 1.0)], self._classes, self._colours)
+            return SamStage(recipe.sam, SceneSampler(mixed, CLASSES, COLORS))
+        from models.training.prompt_stage import ExpressionSampler, JointStage, PromptStage
+
+        scenes = SceneSampler([(self._train_set, 1.0)], CLASSES, COLORS)
         expressions = ExpressionSampler(self._train_set, scenes, self.tokenizer, recipe.expressions_per_image)
         if name == "prompt":
             return PromptStage(recipe.prompt, expressions, self._label_text)
@@ -120,6 +132,14 @@ class TinyTraining:
             "stages": list(records),
         }
         (self.run_dir / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def known_words() -> list[str]:
+    """Every word that the tiny model's vocabulary covers."""
+    nouns = [noun for name in CLASSES for noun in names_of(name)]
+    colours = [word for color in COLORS for word in words_for_color(color)]
+    categories = [word for category in CATEGORIES for word in (category, category_plural(category))]
+    return [*nouns, *(plural(noun) for noun in nouns), *colours, *categories, *FUNCTION_WORDS.split()]
 
 
 @torch.no_grad()
@@ -151,3 +171,49 @@ def _commit() -> str:
     """The commit the run was made at, or "unknown" outside a checkout."""
     answer = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     return answer.stdout.strip() or "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """What a run left behind."""
+
+    folder: Path
+    """Checkpoints and logs."""
+    weights: Path | None
+    """The weights folder, once the last stage is done."""
+
+
+def train_tiny(
+    data_dir: Path, run_dir: Path, *, until: str = STAGES[-1], threads: int = 0, report: Report | None = None
+) -> TrainingRun:
+    """Make the scenes, train the stages, calibrate, and write the weights.
+
+    Args:
+        data_dir: scene sets; made when missing.
+        run_dir: checkpoints, logs and weights; an unfinished run goes on.
+        until: last stage to run.
+        threads: to compute with; 0 leaves the choice to torch.
+        report: called with stage, step, steps and figures.
+
+    Raises:
+        ValueError: unknown stage, or a run folder of another recipe.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    recipe = TinyRecipe()
+    make_scenes(recipe, data_dir)
+    training = TinyTraining(recipe, data_dir, run_dir)
+    model = training.run(until, report)
+    if until != STAGES[-1]:
+        return TrainingRun(run_dir, None)
+    return TrainingRun(run_dir, training.write_weights(model, data_dir))
+
+
+def make_scenes(recipe: TinyRecipe, data_dir: Path) -> None:
+    """Generate the scene sets that are not there yet."""
+    wanted = [("dense", recipe.dense_scenes, True), ("train", recipe.scenes, False)]
+    missing = [(name, count, dense) for name, count, dense in wanted if not (data_dir / name / "manifest.json").exists()]
+    if missing:
+        glyphs = build_bank(data_dir / "glyph_packages")
+        for name, count, dense in missing:
+            generate(data_dir / name, "train", count, seed=recipe.seed, glyphs=glyphs, dense=dense)

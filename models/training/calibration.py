@@ -1,0 +1,38 @@
+"""Choosing when a phrase counts as "not here": on calibration scenes, never on the scenes that are reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from models.answer import ScoredEngine
+from models.evaluation import Sample
+
+KEPT_TARGETS = 0.96
+"""Share of phrases with a target that must still be answered: a mask that never appears annoys more than one to delete."""
+
+
+def calibrate_presence(engine: ScoredEngine, samples: Iterable[Sample]) -> float:
+    """The highest presence threshold that still answers :data:`KEPT_TARGETS` of the phrases that have a target.
+
+    Args:
+        engine: its own threshold does not matter.
+        samples: scenes with expressions, some with a target.
+
+    Raises:
+        ValueError: no expression has a target.
+    """
+    present: list[float] = []
+    for sample in samples:
+        answers = engine.segment_scored(sample.image, [expression.text for expression in sample.expressions])
+        present += [a.presence for a, expression in zip(answers, sample.expressions, strict=True) if expression.mask.any()]
+    if not present:
+        raise ValueError("found no expression with a target among the calibration samples; use a split that has some")
+    return presence_threshold(np.array(present))
+
+
+def presence_threshold(present: npt.NDArray[np.float64]) -> float:
+    """The threshold for the presence probabilities of phrases that do have a target, float ``[n]``, rounded down to 0.001."""
+    return float(np.floor(np.quantile(present, 1 - KEPT_TARGETS) * 1000) / 1000)
