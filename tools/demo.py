@@ -87,8 +87,9 @@ def _wait_for_ever() -> None:
         print("\nStopping.", flush=True)
 
 
-def _end_on_sigterm() -> None:
-    # As with Ctrl-C: leave by an exception, so that the servers are stopped, too.
+def _leave_by_exceptions() -> None:
+    # So that the servers are stopped however the demo is ended; a shell starts background jobs with Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
@@ -96,7 +97,7 @@ def main() -> int:
     """Run the demo; 1 when something failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="verify the masks, write demo-output/ and end")
-    _end_on_sigterm()
+    _leave_by_exceptions()
     try:
         return 0 if run(check=parser.parse_args().check) else 1
     except (ServerError, LabelStudioApiError, DemoError) as error:

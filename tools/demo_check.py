@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image
 
 from backend.regions import region_to_mask
-from models import Segment, draw_overlay
+from models import Segment
 from models.evaluation import Expression
 from models.metrics import Overlap
+from models.render import draw_overlay
 from tools.demo_projects import DemoProject, DemoTask
 from tools.editor import Editor, open_browser
 from tools.label_studio_api import LabelStudioApi
