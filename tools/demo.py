@@ -18,7 +18,7 @@ from tools.demo_check import check_demo
 from tools.demo_projects import DemoError, DemoProject, make_projects, pre_annotate
 from tools.label_studio_api import LabelStudioApi, LabelStudioApiError
 from tools.label_studio_server import EMAIL, PASSWORD, ROOT, new_label_studio
-from tools.processes import ServerError
+from tools.processes import ServerError, leave_by_exceptions
 
 DATA = ROOT / ".demo"
 OUTPUT = ROOT / "demo-output"
@@ -87,17 +87,11 @@ def _wait_for_ever() -> None:
         print("\nStopping.", flush=True)
 
 
-def _leave_by_exceptions() -> None:
-    # So that the servers are stopped however the demo is ended; a shell starts background jobs with Ctrl-C ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-
-
 def main() -> int:
     """Run the demo; 1 when something failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="verify the masks, write demo-output/ and end")
-    _leave_by_exceptions()
+    leave_by_exceptions()
     try:
         return 0 if run(check=parser.parse_args().check) else 1
     except (ServerError, LabelStudioApiError, DemoError) as error:

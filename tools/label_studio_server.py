@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tools.processes import ServerError, ServerProcess, free_port
+from tools.processes import ServerError, ServerProcess, free_port, leave_by_exceptions
 
 ROOT = Path(__file__).resolve().parents[1]
 EMAIL = "demo@wordmask.local"
@@ -118,6 +118,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--data-dir", type=Path, default=ROOT / ".demo" / "label-studio", help="folder for database and uploads")
     arguments = parser.parse_args()
+    leave_by_exceptions()
     try:
         with new_label_studio(arguments.data_dir) as server:
             print(f"Label Studio: {server.url}\nlogin: {EMAIL} / {PASSWORD}\ntoken: {TOKEN}\nCtrl-C ends it.", flush=True)

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,15 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def leave_by_exceptions() -> None:
+    """Let SIGINT and SIGTERM end this program by an exception, so that its servers are stopped, too.
+
+    SIGINT needs it as well: a shell starts background jobs with Ctrl-C ignored, and Python leaves it so.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 class ServerProcess:
