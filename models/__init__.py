@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from models.engine import Engine
     from models.loading import load_engine
+    from models.masks import mask_to_coco_rle
+    from models.render import draw_overlay
     from models.types import BoolMask, Box, RgbImage, Segment
 
 _HOME_OF = {
@@ -19,10 +21,12 @@ _HOME_OF = {
     "Engine": "models.engine",
     "RgbImage": "models.types",
     "Segment": "models.types",
+    "draw_overlay": "models.render",
     "load_engine": "models.loading",
+    "mask_to_coco_rle": "models.masks",
 }
 
-__all__ = ["BoolMask", "Box", "Engine", "RgbImage", "Segment", "load_engine"]
+__all__ = ["BoolMask", "Box", "Engine", "RgbImage", "Segment", "draw_overlay", "load_engine", "mask_to_coco_rle"]
 
 
 def __getattr__(name: str) -> Any:

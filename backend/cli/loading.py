@@ -1,0 +1,38 @@
+"""How commands that compute themselves get their engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from backend.errors import NotReady
+from backend.settings import Settings
+from models import Engine
+
+
+def load_for(context: typer.Context, settings: Settings, profile: str | None, device: str | None) -> Engine:
+    """Load the engine that the options name, else the one that the settings name.
+
+    Args:
+        context: of the command; its ``obj``, if set, loads in place of :func:`models.load_engine` (tests hand in a fake so).
+        settings: give what no option says.
+        profile: a profile's name or a weights file.
+        device: where to compute.
+
+    Raises:
+        NotReady: the weights are missing or cannot be used.
+    """
+    load = context.obj or _default_loader()
+    wanted = profile or settings.profile
+    try:
+        engine: Engine = load(wanted, device=device or settings.device, cache_bytes=int(settings.embedding_cache_bytes))
+    except (OSError, ValueError) as error:
+        raise NotReady(f"the model {wanted!r} could not be loaded: {error}") from error
+    return engine
+
+
+def _default_loader() -> Callable[..., Engine]:
+    from models import load_engine  # loads torch
+
+    return load_engine
