@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -49,9 +50,11 @@ class LocalServer:
 
 
 @contextmanager
-def local_server() -> Iterator[LocalServer]:
-    """Serve on a free loopback port until the block ends."""
-    http = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+def local_server(tls: ssl.SSLContext | None = None) -> Iterator[LocalServer]:
+    """Serve on a free loopback port until the block ends, over TLS when a context is given."""
+    http = _QuietServer(("127.0.0.1", 0), _Handler)
+    if tls:
+        http.socket = tls.wrap_socket(http.socket, server_side=True)
     http.daemon_threads = True
     http.block_on_close = False  # handlers that still write slowly must not hold up the test
     server = LocalServer(http.server_port)
@@ -64,6 +67,11 @@ def local_server() -> Iterator[LocalServer]:
         http.shutdown()
         http.server_close()
         thread.join()
+
+
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Clients here break off handshakes and requests on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
