@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from models.engine import Engine
-    from models.loading import load_engine
+    from models.loading import load_engine, profiles
     from models.masks import mask_to_coco_rle
     from models.render import draw_overlay
+    from models.strict_weights import WeightsError
     from models.types import BoolMask, Box, RgbImage, Segment
 
 _HOME_OF = {
@@ -21,12 +22,25 @@ _HOME_OF = {
     "Engine": "models.engine",
     "RgbImage": "models.types",
     "Segment": "models.types",
+    "WeightsError": "models.strict_weights",
     "draw_overlay": "models.render",
     "load_engine": "models.loading",
     "mask_to_coco_rle": "models.masks",
+    "profiles": "models.loading",
 }
 
-__all__ = ["BoolMask", "Box", "Engine", "RgbImage", "Segment", "draw_overlay", "load_engine", "mask_to_coco_rle"]
+__all__ = [
+    "BoolMask",
+    "Box",
+    "Engine",
+    "RgbImage",
+    "Segment",
+    "WeightsError",
+    "draw_overlay",
+    "load_engine",
+    "mask_to_coco_rle",
+    "profiles",
+]
 
 
 def __getattr__(name: str) -> Any:

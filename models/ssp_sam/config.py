@@ -238,3 +238,18 @@ def contract() -> SspSamConfig:
             mixing_width=32, mixing_heads=4, gru_hidden=24, prompts=8, generator_layers=2, generator_heads=4, generator_ffn=64,
         ),
     )  # fmt: skip
+
+
+CONFIGURATIONS = (tiny, ssp_sam_224, ssp_sam_336, ssp_sam_224_vit_b, contract)
+
+
+def named_config(name: str) -> SspSamConfig:
+    """The configuration that calls itself ``name``.
+
+    Raises:
+        ValueError: there is none.
+    """
+    known = {config.name: config for config in (make() for make in CONFIGURATIONS)}
+    if name not in known:
+        raise ValueError(f"no configuration of SSP-SAM is called {name!r}; there are {', '.join(known)}")
+    return known[name]

@@ -41,6 +41,10 @@ class Thresholds:
     presence: float = 0.5
     """Below this probability the phrase refers to nothing here. Ignored by networks without a presence head."""
 
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.presence <= 1.0:
+            raise ValueError(f"Thresholds.presence is a probability, 0..1, found {self.presence}")
+
 
 class SspSamEngine:
     """Answers phrases, clicks and boxes with one SSP-SAM network. Holds no state of any image: safe to share between threads.

@@ -14,6 +14,9 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
+FIRST_MERGE = 512
+"""Byte-pair ids below are single letters; from here on they are pieces of words, the most frequent first."""
+
 SENTENCE_SEPARATOR = " ||| "
 """Data sets join alternative sentences with this; only the first counts."""
 

@@ -1,0 +1,218 @@
+"""Published SSP-SAM checkpoints: their names, both of their layouts, both ways (spec sections 3.2 to 3.6).
+
+The tables below are the whole conversion; ``model.py`` is named for clarity, not for old files. Loading is strict. Only the two frozen
+parts may come from elsewhere, and only where the caller says so: they equal upstream's files, which :func:`load_upstream` reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from models.ssp_sam.model import SspSam
+from models.strict_weights import WeightsError, check_fit, copy_tensors, spell_out
+from models.torch_files import read_tensors
+
+OFFICIAL_TO_OURS = (
+    ("encoder.", "clip."),
+    ("sam.", "sam."),
+    # linguistic adapter
+    ("clip_proj.", "linguistic_adapter.word_projection."),
+    ("text_proj.", "linguistic_adapter.gru."),
+    ("phrase_attn.fc.", "linguistic_adapter.word_score."),
+    # visual adapter
+    ("clip_img_proj.", "visual_adapter.patch_mlp."),
+    ("norm_img.", "visual_adapter.patch_layer_norm."),
+    ("img2text_attn.", "visual_adapter.word_attention."),
+    ("imgtext_proj.", "visual_adapter.word_key."),
+    ("img_proj.", "visual_adapter.patch_query."),
+    ("tf_scale", "visual_adapter.gaussian_scale"),
+    ("tf_sigma", "visual_adapter.gaussian_sigma"),
+    # prompt generator
+    ("mlp.", "generator.mix."),
+    ("reg_token.", "generator.box_token."),
+    ("prompt_token.", "generator.prompt_tokens."),
+    ("vl_pos_embed.", "generator.positions."),
+    ("vl_transformer.encoder.layers.", "generator.layers."),
+    ("norm.", "generator.norm."),
+    ("bbox_embed.", "box_head."),
+    # in every file, never called
+    ("img2img_attn.", "published_extras.img2img_attn."),
+    ("norm_text_cond_img.", "published_extras.norm_text_cond_img."),
+)
+"""How official names begin, and how ours do; what follows is the same."""
+
+FRESH_TO_SAVED = (
+    ("attn.in_proj_weight", "attn.qkv.weight"),
+    ("attn.in_proj_bias", "attn.qkv.bias"),
+    ("attn.out_proj.weight", "attn.proj.weight"),
+    ("attn.out_proj.bias", "attn.proj.bias"),
+)
+"""What the official code's first forward renames in the vision blocks that do surgery."""
+
+SAVED_ALIAS = "encoder.visual."
+"""Where the saved layout holds the attention of the first surgery block a second time."""
+
+Layout = Literal["saved", "fresh"]
+"""``saved`` is what training writes, after a forward; ``fresh`` what a model that never ran would write."""
+
+FrozenPart = Literal["clip", "sam_image_encoder"]
+FROZEN_PARTS: dict[FrozenPart, str] = {"clip": "encoder.", "sam_image_encoder": "sam.image_encoder."}
+"""Parts that training leaves as upstream published them, and how their official names begin."""
+
+UPSTREAM_CLIP_EXTRAS = ("input_resolution", "context_length", "vocab_size")
+"""Plain numbers in OpenAI's files."""
+
+
+def official_names(model: SspSam, layout: Layout) -> dict[str, str]:
+    """Official name -> our name, for all tensors of a network.
+
+    In the saved layout four of our tensors have two official names.
+
+    Raises:
+        WeightsError: the configuration has switches that the published architecture lacks.
+    """
+    names, nameless = {}, []
+    for ours in model.state_dict():
+        official = _official_name(ours)
+        if official is None:
+            nameless.append(ours)
+        else:
+            names[official] = ours
+    if nameless:
+        raise WeightsError(
+            f"configuration {model.config.name!r} has tensors without a name in published checkpoints: {spell_out(nameless)}. "
+            "Published files hold only networks whose switches in HeadConfig, ClipConfig and SamConfig are off; "
+            "keep this one as a weights folder (models.weights_folder)"
+        )
+    return dict(_saved_names(names, model)) if layout == "saved" else names
+
+
+def load_official(source: Path | str | Mapping[str, Tensor], model: SspSam, *, may_lack: Collection[FrozenPart] = ()) -> set[FrozenPart]:
+    """Copy a published checkpoint into a network, or raise and leave the network as it was.
+
+    Args:
+        source: a file, or the state dict itself; in either layout.
+        model: of the same sizes.
+        may_lack: frozen parts that the checkpoint need not hold; a part that is there must be complete.
+
+    Returns:
+        the parts that the checkpoint lacks: the network keeps its own, and :func:`load_upstream` brings the published ones.
+
+    Raises:
+        WeightsError: the file cannot be read or does not fit exactly.
+    """
+    found = source if isinstance(source, Mapping) else read_tensors(Path(source))
+    label = "the state dict" if isinstance(source, Mapping) else str(source)
+    lacking = {part for part in may_lack if not any(name.startswith(FROZEN_PARTS[part]) for name in found)}
+    names = _without(official_names(model, _layout(found)), lacking)
+    own = model.state_dict()
+    expected = {official: own[ours] for official, ours in names.items()}
+    check_fit(found, expected, source=label, remedy=_remedy(model, found))
+    _check_alias(found, names, label)
+    copy_tensors(found, expected)
+    return lacking
+
+
+def export_official(model: SspSam, layout: Layout = "saved", *, leave_out: Collection[FrozenPart] = ()) -> dict[str, Tensor]:
+    """A network under official names.
+
+    Args:
+        model: with the published architecture at any size.
+        layout: of the names.
+        leave_out: frozen parts that the reader takes from upstream.
+
+    Returns:
+        a state dict that shares the network's memory; put it into a dict under ``model`` for a file like the published ones.
+
+    Raises:
+        WeightsError: the configuration has switches that the published architecture lacks.
+    """
+    own = model.state_dict()
+    return {official: own[ours] for official, ours in _without(official_names(model, layout), leave_out).items()}
+
+
+def load_upstream(part: FrozenPart, source: Path | str | Mapping[str, Tensor], model: SspSam) -> None:
+    """Copy a frozen part from the file that its own authors published: OpenAI's CLIP archive, or a whole SAM checkpoint.
+
+    Args:
+        part: which part to fill.
+        source: a file, or the state dict itself; of a SAM checkpoint only the image encoder is read.
+        model: of the same sizes.
+
+    Raises:
+        WeightsError: the file cannot be read or does not fit exactly.
+    """
+    tensors = source if isinstance(source, Mapping) else read_tensors(Path(source))
+    label = f"the {part} part of {'the state dict' if isinstance(source, Mapping) else source}"
+    own = model.state_dict()
+    if part == "clip":
+        found = {name: tensor for name, tensor in tensors.items() if name not in UPSTREAM_CLIP_EXTRAS}
+        expected = {name.removeprefix("clip."): tensor for name, tensor in own.items() if name.startswith("clip.")}
+    else:
+        found = {name: tensor for name, tensor in tensors.items() if name.startswith("image_encoder.")}
+        expected = {name.removeprefix("sam."): tensor for name, tensor in own.items() if name.startswith("sam.image_encoder.")}
+    check_fit(found, expected, source=label, remedy=f"Use the upstream file that configuration {model.config.name!r} was published with")
+    copy_tensors(found, expected)
+
+
+def _official_name(ours: str) -> str | None:
+    for official_start, our_start in OFFICIAL_TO_OURS:
+        if ours.startswith(our_start):
+            return official_start + ours.removeprefix(our_start)
+    return None
+
+
+def _saved_names(fresh: Mapping[str, str], model: SspSam) -> Iterator[tuple[str, str]]:
+    clip = model.config.clip
+    surgery = range(clip.vision_layers - clip.surgery_blocks, clip.vision_layers)
+    renamed = {
+        f"encoder.visual.transformer.resblocks.{block}.{fresh_end}": (block, saved_end)
+        for block in surgery
+        for fresh_end, saved_end in FRESH_TO_SAVED
+    }
+    for official, ours in fresh.items():
+        if official not in renamed:
+            yield official, ours
+            continue
+        block, saved_end = renamed[official]
+        yield f"encoder.visual.transformer.resblocks.{block}.{saved_end}", ours
+        if block == surgery[0]:
+            yield SAVED_ALIAS + saved_end, ours
+
+
+def _layout(found: Mapping[str, Tensor]) -> Layout:
+    return "saved" if any(name.startswith("encoder.visual.") and ".attn.qkv." in name for name in found) else "fresh"
+
+
+def _without(names: Mapping[str, str], parts: Collection[FrozenPart]) -> dict[str, str]:
+    starts = tuple(FROZEN_PARTS[part] for part in parts)
+    return {official: ours for official, ours in names.items() if not official.startswith(starts)}
+
+
+def _check_alias(found: Mapping[str, Tensor], names: Mapping[str, str], label: str) -> None:
+    """The second copy carries nothing of its own; where it differs, one of the two is not what ran."""
+    first: dict[str, str] = {}
+    for official, ours in names.items():
+        twin = first.setdefault(ours, official)
+        if twin != official and not torch.equal(found[twin], found[official]):
+            raise WeightsError(
+                f"{label} holds one tensor twice, with different values: {twin} and {official}. "
+                "The official code writes them equal, so the file was changed by hand or is damaged; get it anew"
+            )
+
+
+def _remedy(model: SspSam, found: Mapping[str, Tensor]) -> str:
+    advice = [f"The network is configuration {model.config.name!r}: check that the file is of the same variant"]
+    advice += [
+        f"for a file without {start}* pass may_lack={part!r} and load that part with load_upstream"
+        for part, start in FROZEN_PARTS.items()
+        if not any(name.startswith(start) for name in found)
+    ]
+    if model.published_extras is None:
+        advice.append("published files hold modules that are never called; set HeadConfig.published_extras=True")
+    return "; ".join(advice)
