@@ -1,0 +1,1 @@
+"""Data: what models are trained on and tried on."""

@@ -1,0 +1,63 @@
+"""What is kept apart from what: splits, and the pairs of attribute and class that training never sees together."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from models.data.emoji_scenes.glyphs import HELD_OUT_STYLE, TRAIN_STYLES
+
+Pair = tuple[str, str, str]
+"""(kind, word, class), for example ``("color", "red", "car")``; kinds are ``color``, ``side`` and ``size``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What scenes and expressions of a split may contain."""
+
+    name: str
+    styles: tuple[str, ...] = TRAIN_STYLES
+    held_out_backgrounds: bool = False
+    """Whether scenes stand on the kinds of background that training lacks."""
+    held_out_pairs: bool = False
+    """Whether every expression contains a held-out pair (otherwise none does)."""
+
+
+SPLITS: Mapping[str, Split] = MappingProxyType({
+    split.name: split
+    for split in (
+        Split("train"),
+        Split("val"),
+        Split("test"),
+        Split("calibration"),
+        Split("compositions", held_out_pairs=True),
+        Split("backgrounds", held_out_backgrounds=True),
+        Split("openmoji", styles=(HELD_OUT_STYLE,)),
+    )
+})
+"""Every split by name. All but ``train`` hold scenes that training never saw."""
+
+
+def get_split(name: str) -> Split:
+    """The split called ``name``.
+
+    Raises:
+        ValueError: there is none; the message lists those that exist.
+    """
+    if name not in SPLITS:
+        raise ValueError(f"unknown split {name!r}; known splits: {', '.join(SPLITS)}")
+    return SPLITS[name]
+
+
+def is_held_out(pair: Pair) -> bool:
+    """Whether training never joins this word and class; about one pair in seven, fixed by a checksum."""
+    return zlib.crc32(":".join(pair).encode()) % 7 == 0
+
+
+def scene_rng(split: str, seed: int, index: int) -> np.random.Generator:
+    """The random generator of one scene: it depends on nothing else, so any part of a set can be made again alone."""
+    return np.random.default_rng([seed, zlib.crc32(split.encode()), index])
