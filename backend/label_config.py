@@ -1,8 +1,9 @@
 """Read a labeling config (Label Studio's XML) into a :class:`~backend.label_plan.LabelPlan`. Pure: text in, value out.
 
 Which words a label asks the model for, first found wins: its ``prompt``, its ``predicted_values`` (as other ML backends read
-them; both may hold several, separated by commas), its ``value`` with identifiers split into words. ``hint`` is a text for
-people: it and ``alias`` only help to recognise the label in a prompt.
+them; both may hold several, separated by commas), its ``value`` with identifiers split into words. With ``prompt=""`` the label
+is never asked for by itself: it only takes what prompts find. ``hint`` is a text for people: it and ``alias`` only help to
+recognise the label in a prompt.
 
 Attributes of a control: ``model_score_threshold`` (0..1), ``model_max_regions`` (1 or more), ``model_skip`` and
 ``model_keep_prompt`` (true or false), ``model_prompt_field`` (a field of the task, with or without ``$``).
@@ -221,10 +222,13 @@ def _is_label(element: Element) -> bool:
 def _label_spec(attributes: Mapping[str, str]) -> LabelSpec:
     written = attributes["value"].strip()
     alias, hint = attributes.get("alias", "").strip(), attributes.get("hint", "").strip()
-    phrases = _split(attributes.get("prompt", "")) or _split(attributes.get("predicted_values", ""))
+    if "prompt" in attributes:
+        phrases = _split(attributes["prompt"])
+    else:
+        phrases = _split(attributes.get("predicted_values", "")) or (split_identifier(written) or written,)
     value = alias or written
     names = (name for name in (written, hint) if name and name != value)
-    return LabelSpec(value, phrases or (split_identifier(written) or written,), tuple(dict.fromkeys(names)))
+    return LabelSpec(value, phrases, tuple(dict.fromkeys(names)))
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ class LabelSpec:
 
     Args:
         value: what a region carries; the alias where the label has one, as the editor writes it.
-        phrases: what to ask the model for, each on its own.
+        phrases: what to ask the model for, each on its own; none for a label that only takes what prompts find.
         aliases: further names under which people may mean the label; never sent to the model.
     """
 
