@@ -149,7 +149,10 @@ def _usable_prompts(prompts: list[str]) -> tuple[list[str], str | None]:
     if len(usable) == len(prompts):
         return usable, None
     left_out = len(prompts) - len(usable)
-    return usable, f"{left_out} prompts of the task were left out: at most {_MAX_PROMPTS} of up to {MAX_PROMPT_CHARS} characters"
+    return (
+        usable,
+        f"{left_out} of the task's prompts were left out; asked are {_MAX_PROMPTS}, up to {MAX_PROMPT_CHARS} characters each",
+    )
 
 
 def _without(task: Task, outcome: Outcome, reason: str, model_version: str) -> TaskPrediction:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from backend.cli import segment, serve
 from backend.errors import BackendError
 
 
@@ -46,6 +47,10 @@ def _root(
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
     pass
+
+
+app.command()(serve.serve)
+app.command()(segment.segment)
 
 
 def main() -> None:

@@ -1,0 +1,69 @@
+"""The web server around the app: gunicorn in production, Flask's own for development. Both serve a socket that is bound here."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+
+from backend.errors import SettingsError
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind before the server starts, so that a taken port is one clear line and the number behind port 0 is known.
+
+    Raises:
+        SettingsError: the address cannot be bound.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or str(error)
+        raise SettingsError(f"cannot listen on {host}:{port}: {reason}; choose another --port or --host") from error
+    listener.listen(128)
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """The address that clients on this machine use."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run_gunicorn(make_app: Callable[[], Flask], listener: socket.socket, *, threads: int) -> None:
+    """Serve until a signal, with one worker: the model and its embeddings are in memory once, and threads share them.
+
+    Args:
+        make_app: called in the worker, after the fork, because threads that torch has started do not survive one.
+        listener: bound and listening.
+        threads: requests that are answered at once.
+    """
+
+    class _Server(BaseApplication):  # type: ignore[misc]
+        def load_config(self) -> None:
+            self.cfg.set("bind", f"fd://{listener.fileno()}")
+            self.cfg.set("workers", 1)
+            self.cfg.set("worker_class", "gthread")
+            self.cfg.set("threads", threads)
+            self.cfg.set("timeout", 120)
+            self.cfg.set("graceful_timeout", 10)
+            self.cfg.set("loglevel", "warning")
+            self.cfg.set("control_socket_disable", True)
+
+        def load(self) -> Flask:
+            return make_app()
+
+    _Server().run()
+
+
+def run_flask(make_app: Callable[[], Flask], listener: socket.socket) -> None:
+    """Serve until Ctrl-C with the server that comes with Flask."""
+    from werkzeug.serving import make_server
+
+    host, port = listener.getsockname()[:2]
+    make_server(host, port, make_app(), threaded=True, fd=listener.fileno()).serve_forever()

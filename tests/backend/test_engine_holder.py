@@ -1,0 +1,102 @@
+"""The engine while it loads, and while many requests want it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from backend.engine_holder import EngineHolder
+from backend.errors import EngineBusy, NotReady
+from models import Engine
+from tests.factories import FakeEngine, make_image
+
+
+def hold(load: Callable[[], Engine], *, slots: int = 1, max_waiting: int = 1) -> EngineHolder:
+    holder = EngineHolder(load, profile="fake", slots=slots, max_waiting=max_waiting)
+    holder.start()
+    return holder
+
+
+def soon() -> float:
+    return time.monotonic() + 5
+
+
+def test_loading_happens_behind_and_is_waited_for() -> None:
+    gate = threading.Event()
+
+    def load() -> Engine:
+        gate.wait(5)
+        return FakeEngine()
+
+    holder = hold(load)
+    assert (holder.is_ready, holder.version) == (False, "fake-loading")
+    with pytest.raises(NotReady, match="still loading"):
+        holder.wait(0.01)
+    gate.set()
+    assert holder.wait(5).version == "fake-1.0.0+00000000"
+    assert holder.is_ready
+
+
+def test_why_loading_failed_is_told_to_everybody_who_asks() -> None:
+    def load() -> Engine:
+        raise FileNotFoundError("no weights at fake.safetensors")
+
+    holder = hold(load)
+    for _ in range(2):
+        with pytest.raises(NotReady, match=r"no weights at fake\.safetensors"):
+            holder.wait(5)
+    assert not holder.is_ready
+
+
+def test_no_more_calls_run_at_once_than_there_are_slots() -> None:
+    engine = FakeEngine(delay=0.05)
+    holder = hold(lambda: engine, slots=2, max_waiting=6)
+
+    def work() -> None:
+        with holder.lend(soon()) as lent:
+            lent.segment(make_image(), ["dog"])
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(engine.calls) == 8
+    assert engine.most_at_once == 2
+
+
+def test_a_request_beyond_those_that_may_wait_is_refused_at_once() -> None:
+    holder = hold(FakeEngine, slots=1, max_waiting=1)
+    with holder.lend(soon()), holder.lend(soon()):
+        started = time.monotonic()
+        with pytest.raises(EngineBusy, match="WORDMASK_MAX_WAITING"), holder.lend(soon()):
+            pass
+        assert time.monotonic() - started < 1
+    with holder.lend(soon()):
+        pass
+
+
+def test_a_call_that_gets_no_slot_in_time_gives_up() -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    class Slow(FakeEngine):
+        def _work(self, method: str, arguments: object) -> None:
+            entered.set()
+            leave.wait(5)
+
+    holder = hold(Slow, slots=1, max_waiting=1)
+
+    def work() -> None:
+        with holder.lend(soon()) as lent:
+            lent.segment(make_image(), ["dog"])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    entered.wait(5)
+    with holder.lend(time.monotonic() + 0.05) as lent, pytest.raises(EngineBusy, match="WORDMASK_THREADS"):
+        lent.segment(make_image(), ["dog"])
+    leave.set()
+    thread.join()
