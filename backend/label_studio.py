@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,19 +18,13 @@ import requests
 
 from backend.errors import LabelStudioError
 from backend.label_studio_auth import TokenKind, origin_of, token_kind, unauthorized_hint
+from backend.label_studio_errors import LabelStudioRefused, LabelStudioUnreachable, with_retries
+from backend.settings import Settings
 
 ACCESS_TOKEN_SECONDS = 240.0
 """How long an access token is used; Label Studio lets it live for 300 s."""
 
 _FILE_PATHS = ("/data/", "/storage-data/", "/tasks/")
-
-
-class LabelStudioRefused(LabelStudioError):  # noqa: N818 - says what happened
-    """Label Studio answered, but not with a success; ``http_status`` is what it answered."""
-
-    def __init__(self, message: str, http_status: int) -> None:
-        super().__init__(message)
-        self.http_status = http_status
 
 
 class LabelStudioClient:
@@ -169,7 +164,7 @@ class LabelStudioClient:
         try:
             return self._session().request(method, self.url + path, allow_redirects=False, **options)
         except requests.RequestException as error:
-            raise LabelStudioError(
+            raise LabelStudioUnreachable(
                 f"no answer from Label Studio at {self.url} ({type(error).__name__}); "
                 "check that it runs and that LABEL_STUDIO_URL is its address"
             ) from error
@@ -201,22 +196,18 @@ class LabelStudioClient:
         """One project with its ``label_config``."""
         return _mapping(self.get(f"/api/projects/{project_id}"))
 
-    def tasks(self, project_id: int, *, page_size: int = 100) -> Iterator[dict[str, Any]]:
+    def tasks(self, project_id: int, *, page_size: int = 100, pauses: Sequence[float] = ()) -> Iterator[dict[str, Any]]:
         """Every task of a project, page by page: ``id``, ``data`` and ``predictions_model_versions`` (separated by commas).
 
-        Annotations and regions are left out: with brush masks they make each task megabytes large.
+        Annotations and regions are left out: with brush masks they make each task megabytes large. A page that fails temporarily is asked
+        for again after each of ``pauses``.
         """
+        fields = {"fields": "all", "include": "id,data,predictions_model_versions"}
         seen, page = 0, 1
         while True:
+            query = {"project": project_id, "page": page, "page_size": page_size, **fields}
             try:
-                found = self.get(
-                    "/api/tasks",
-                    project=project_id,
-                    page=page,
-                    page_size=page_size,
-                    fields="all",
-                    include="id,data,predictions_model_versions",
-                )
+                found = with_retries(partial(self.get, "/api/tasks", **query), pauses)
             except LabelStudioRefused as error:
                 if error.http_status == 404 and page > 1:  # tasks were deleted meanwhile: this page is gone
                     return
@@ -235,6 +226,10 @@ class LabelStudioClient:
         body = {"task": task_id, "result": result, "score": score, "model_version": model_version}
         return _mapping(self.post("/api/predictions/", body))
 
+    def delete_prediction(self, prediction_id: int) -> None:
+        """Remove one prediction."""
+        self.delete(f"/api/predictions/{prediction_id}/")
+
     def ml_backends(self, project_id: int) -> list[dict[str, Any]]:
         """Backends of a project; the first serves batch predictions. Takes seconds: Label Studio asks each for its health."""
         return list(self.get("/api/ml", project=project_id))
@@ -242,6 +237,12 @@ class LabelStudioClient:
     def webhooks(self, project_id: int) -> list[dict[str, Any]]:
         """Webhooks of a project."""
         return list(self.get("/api/webhooks/", project=project_id))
+
+
+def client_of(settings: Settings) -> LabelStudioClient | None:
+    """The client that the settings describe; ``None`` where no address is set."""
+    key = settings.label_studio_api_key.get_secret_value() if settings.label_studio_api_key else None
+    return LabelStudioClient(settings.label_studio_url, key) if settings.label_studio_url else None
 
 
 def _leave_headers_alone(request: requests.PreparedRequest) -> requests.PreparedRequest:

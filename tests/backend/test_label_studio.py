@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from backend.errors import LabelStudioError
-from backend.label_studio import LabelStudioClient, LabelStudioRefused
+from backend.label_studio import LabelStudioClient
 from backend.label_studio_auth import origin_of, token_kind
+from backend.label_studio_errors import LabelStudioRefused
 from tests.local_http import LocalServer, Reply, Request, local_server
 
 LEGACY = "0123456789abcdef0123456789abcdef01234567"
