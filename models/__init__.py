@@ -10,36 +10,54 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from models.engine import Engine
+    from models.evaluation_splits import REPORTED_SPLITS, evaluate_split, prepare_split
+    from models.figures import figure_tables
     from models.loading import load_engine, profiles
     from models.masks import mask_to_coco_rle
+    from models.model_card import ModelCard
     from models.render import draw_overlay
     from models.strict_weights import WeightsError
+    from models.training.tiny_recipe import TrainingRun, train_tiny
     from models.types import BoolMask, Box, RgbImage, Segment
 
 _HOME_OF = {
     "BoolMask": "models.types",
     "Box": "models.types",
     "Engine": "models.engine",
+    "ModelCard": "models.model_card",
+    "REPORTED_SPLITS": "models.evaluation_splits",
     "RgbImage": "models.types",
     "Segment": "models.types",
+    "TrainingRun": "models.training.tiny_recipe",
     "WeightsError": "models.strict_weights",
     "draw_overlay": "models.render",
+    "evaluate_split": "models.evaluation_splits",
+    "figure_tables": "models.figures",
     "load_engine": "models.loading",
     "mask_to_coco_rle": "models.masks",
+    "prepare_split": "models.evaluation_splits",
     "profiles": "models.loading",
+    "train_tiny": "models.training.tiny_recipe",
 }
 
 __all__ = [
+    "REPORTED_SPLITS",
     "BoolMask",
     "Box",
     "Engine",
+    "ModelCard",
     "RgbImage",
     "Segment",
+    "TrainingRun",
     "WeightsError",
     "draw_overlay",
+    "evaluate_split",
+    "figure_tables",
     "load_engine",
     "mask_to_coco_rle",
+    "prepare_split",
     "profiles",
+    "train_tiny",
 ]
 
 

@@ -14,7 +14,7 @@ from models.data.emoji_scenes.dataset import SceneSet
 from models.data.emoji_scenes.grammar import sample_expressions
 from models.ssp_sam.model import ImageFeatures, SspSam, trainable_head
 from models.ssp_sam.tokenizer import PhraseTokenizer
-from models.training.batches import SceneBatch, SceneSampler, network_inputs
+from models.training.batches import SceneBatch, SceneSampler
 from models.training.clip_stage import LabelText, patch_text_loss
 from models.training.loop import StageConfig
 from models.training.losses import balanced_bce, box_loss
@@ -159,9 +159,7 @@ def text_tower(model: SspSam) -> list[nn.Parameter]:
     return [parameter for name, parameter in model.clip.named_parameters() if not name.startswith("visual.")]
 
 
-def expression_loss(
-    model: SspSam, features: ImageFeatures, batch: ExpressionBatch, label_ids: Tensor
-) -> tuple[Tensor, dict[str, float]]:
+def expression_loss(model: SspSam, features: ImageFeatures, batch: ExpressionBatch, label_ids: Tensor) -> tuple[Tensor, dict[str, float]]:
     """Masks and boxes where there is a target; relevance, presence and naming everywhere."""
     prediction = model.decode(features.select(batch.image), model.encode_phrases(batch.ids))
     target = batch.has_target
@@ -173,9 +171,7 @@ def expression_loss(
     naming, naming_figures = patch_text_loss(model, features.clip_tokens[:, 1:], batch.scenes, label_ids)
     with torch.no_grad():
         right = (prediction.presence > 0) == target
-    loss = (
-        masks + RELEVANCE_WEIGHT * relevance + PRESENCE_WEIGHT * presence + BOX_WEIGHT * boxes + NAMING_WEIGHT * naming
-    )
+    loss = masks + RELEVANCE_WEIGHT * relevance + PRESENCE_WEIGHT * presence + BOX_WEIGHT * boxes + NAMING_WEIGHT * naming
     return loss, {
         **figures,
         "relevance_loss": relevance.item(),

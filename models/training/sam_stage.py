@@ -24,8 +24,8 @@ from models.ssp_sam.sam_masks import (
     encode_image,
 )
 from models.training.batches import SceneSampler
-from models.training.losses import dice_loss, mask_iou
 from models.training.loop import StageConfig
+from models.training.losses import dice_loss, mask_iou
 
 BOX_SHARE = 0.4
 EXTRA_CLICKS_SHARE = 0.35
@@ -81,9 +81,7 @@ class SamStage:
         batch = self.sampler.batch(rng, self.config.batch_size)
         return self.loss_on(model, encode_image(model.sam, batch.sam_image), batch.ids, rng)
 
-    def loss_on(
-        self, model: SspSam, features: SamFeatures, ids: Tensor, rng: np.random.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+    def loss_on(self, model: SspSam, features: SamFeatures, ids: Tensor, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """The loss on images that are encoded already; ``ids`` is uint8 ``[B, S, S]``."""
         prompts = draw_prompts(ids.numpy(), rng, self.prompts_per_image)
         sparse = embed_prompts(model.sam, prompts.coordinates, prompts.labels)

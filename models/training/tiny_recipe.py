@@ -7,6 +7,7 @@ head, on frozen encoders. 4. ``joint``: everything together. The stages are sche
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -19,13 +20,19 @@ from torch import Tensor
 
 from models.data.emoji_scenes.dataset import SceneSet, generate
 from models.data.emoji_scenes.glyphs import build_bank
-from models.data.emoji_scenes.vocabulary import CATEGORIES, CLASSES, COLORS, category_plural, names_of, plural, words_for_color
+from models.data.emoji_scenes.vocabulary import CATEGORIES, CLASSES, COLORS, category_plural, plural, ways_to_say, words_for_color
+from models.evaluation_splits import scene_samples
+from models.loading import load_engine
 from models.ssp_sam.config import tiny
+from models.ssp_sam.engine import Thresholds
 from models.ssp_sam.model import SspSam
 from models.ssp_sam.tokenizer import PhraseTokenizer, vocabulary_of
+from models.ssp_sam.weights import write_weights_folder
 from models.training.batches import SceneSampler
+from models.training.calibration import calibrate_presence
 from models.training.clip_stage import ClipStage, LabelText
 from models.training.loop import Stage, StageConfig, run_stage
+from models.training.prompt_stage import ExpressionSampler, JointStage, PromptStage
 from models.training.sam_stage import SamStage
 
 DENSE_SHARE = 0.7
@@ -37,8 +44,10 @@ class TinyRecipe:
     """Everything that decides the weights."""
 
     seed: int = 20261121
+    scene_seed: int = 2026
     dense_scenes: int = 14000
     scenes: int = 24000
+    calibration_scenes: int = 400
     clip: StageConfig = field(default_factory=lambda: StageConfig(steps=2600, batch_size=16, learning_rate=1e-3))
     sam: StageConfig = field(default_factory=lambda: StageConfig(steps=1000, batch_size=16, learning_rate=8e-4))
     prompt: StageConfig = field(default_factory=lambda: StageConfig(steps=1200, batch_size=8, learning_rate=1e-3))
@@ -49,7 +58,9 @@ class TinyRecipe:
 def debug_recipe() -> TinyRecipe:
     """The same stages in seconds, for tests: a handful of scenes, two steps a stage."""
     short = StageConfig(steps=2, batch_size=2, learning_rate=1e-4, warmup_steps=1, bfloat16=False)
-    return TinyRecipe(dense_scenes=6, scenes=6, clip=short, sam=short, prompt=short, joint=short, expressions_per_image=2)
+    return TinyRecipe(
+        dense_scenes=6, scenes=6, calibration_scenes=4, clip=short, sam=short, prompt=short, joint=short, expressions_per_image=2
+    )
 
 
 FUNCTION_WORDS = """
@@ -57,10 +68,15 @@ a an the all every each both any and or of on in at to from with without near by
 leftmost rightmost topmost bottommost upper lower up down above below under over side corner middle center centre edge first second third
 fourth last one two three four five six seven big bigger biggest large larger largest small smaller smallest little tiny huge tall short
 object objects thing things item items other another same that is are not no than more image picture scene farthest furthest far away
-colored coloured half it there which lower-left upper-right not except left-hand right-hand front behind
+colored coloured half it there which lower-left upper-right not except left-hand right-hand front behind 1st 2nd 3rd 4th beneath close
+everything highest lowest
 """
 """Words besides names, colours and categories that a phrase may hold. A test keeps the grammar within them."""
 
+CALIBRATION = "calibration"
+"""The split that thresholds are chosen on; never reported."""
+RELEASE = "0.1.0"
+"""Of the weights; part of the version that Label Studio shows."""
 STAGES = ("clip", "sam", "prompt", "joint")
 Report = Callable[[str, int, int, dict[str, float]], None]
 
@@ -70,19 +86,20 @@ class TinyTraining:
 
     Args:
         recipe: what to do.
-        data_dir: holds the scene sets ``dense`` and ``train``.
+        data_dir: holds the scene sets ``dense``, ``train`` and ``calibration``.
         run_dir: checkpoints, logs and, in the end, the weights.
     """
 
     def __init__(self, recipe: TinyRecipe, data_dir: Path, run_dir: Path) -> None:
         self.recipe = recipe
+        self.data_dir = data_dir
         self.run_dir = run_dir
         vocabulary = vocabulary_of(known_words())
         self.config = tiny(vocab_size=len(vocabulary) + 4)
         self.tokenizer = PhraseTokenizer(self.config.clip.context_length, vocabulary)
         self._train_set = SceneSet(data_dir / "train")
         self._dense_set = SceneSet(data_dir / "dense")
-        names = [(*names_of(name), plural(name)) for name in CLASSES]
+        names = [(*ways_to_say(name), plural(name)) for name in CLASSES]
         colours = [words_for_color(color) for color in COLORS]
         self._label_text = LabelText(names, colours, self.tokenizer)
 
@@ -115,13 +132,21 @@ class TinyTraining:
             return ClipStage(recipe.clip, sampler, self._label_text)
         if name == "sam":
             return SamStage(recipe.sam, SceneSampler(mixed, CLASSES, COLORS))
-        from models.training.prompt_stage import ExpressionSampler, JointStage, PromptStage
-
         scenes = SceneSampler([(self._train_set, 1.0)], CLASSES, COLORS)
         expressions = ExpressionSampler(self._train_set, scenes, self.tokenizer, recipe.expressions_per_image)
         if name == "prompt":
             return PromptStage(recipe.prompt, expressions, self._label_text)
         return JointStage(recipe.joint, expressions, self._label_text, SamStage(recipe.sam, scenes, prompts_per_image=2))
+
+    def write_weights(self, model: SspSam) -> Path:
+        """Choose the presence threshold on calibration scenes and write the weights folder."""
+        folder = self.run_dir / "weights" / self.config.name
+        write_weights_folder(model, self.tokenizer, folder, release=RELEASE, thresholds=Thresholds())
+        # Calibrated on what is shipped: half-precision weights, read back.
+        engine = load_engine(str(folder), device="cpu")
+        threshold = calibrate_presence(engine, scene_samples(SceneSet(self.data_dir / CALIBRATION)))
+        write_weights_folder(model, self.tokenizer, folder, release=RELEASE, thresholds=Thresholds(presence=threshold))
+        return folder
 
     def _write_record(self, records: Sequence[dict[str, Any]]) -> None:
         record = {
@@ -136,7 +161,7 @@ class TinyTraining:
 
 def known_words() -> list[str]:
     """Every word that the tiny model's vocabulary covers."""
-    nouns = [noun for name in CLASSES for noun in names_of(name)]
+    nouns = [noun for name in CLASSES for noun in ways_to_say(name)]
     colours = [word for color in COLORS for word in words_for_color(color)]
     categories = [word for category in CATEGORIES for word in (category, category_plural(category))]
     return [*nouns, *(plural(noun) for noun in nouns), *colours, *categories, *FUNCTION_WORDS.split()]
@@ -160,8 +185,11 @@ def start_sam_from_clip(model: SspSam) -> None:
             (target.attn.proj.bias, source.attn.out_proj.bias),
         ]
         modules = [
-            (target.norm1, source.ln_1), (target.norm2, source.ln_2), (target.mlp.lin1, source.mlp.c_fc), (target.mlp.lin2, source.mlp.c_proj),
-        ]  # fmt: skip
+            (target.norm1, source.ln_1),
+            (target.norm2, source.ln_2),
+            (target.mlp.lin1, source.mlp.c_fc),
+            (target.mlp.lin2, source.mlp.c_proj),
+        ]
         pairs += [(getattr(a, part), getattr(b, part)) for a, b in modules for part in ("weight", "bias")]
         for to, value in pairs:
             to.copy_(value)
@@ -169,7 +197,10 @@ def start_sam_from_clip(model: SspSam) -> None:
 
 def _commit() -> str:
     """The commit the run was made at, or "unknown" outside a checkout."""
-    answer = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    answer = subprocess.run([git, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     return answer.stdout.strip() or "unknown"
 
 
@@ -183,9 +214,7 @@ class TrainingRun:
     """The weights folder, once the last stage is done."""
 
 
-def train_tiny(
-    data_dir: Path, run_dir: Path, *, until: str = STAGES[-1], threads: int = 0, report: Report | None = None
-) -> TrainingRun:
+def train_tiny(data_dir: Path, run_dir: Path, *, until: str = STAGES[-1], threads: int = 0, report: Report | None = None) -> TrainingRun:
     """Make the scenes, train the stages, calibrate, and write the weights.
 
     Args:
@@ -206,14 +235,18 @@ def train_tiny(
     model = training.run(until, report)
     if until != STAGES[-1]:
         return TrainingRun(run_dir, None)
-    return TrainingRun(run_dir, training.write_weights(model, data_dir))
+    return TrainingRun(run_dir, training.write_weights(model))
 
 
 def make_scenes(recipe: TinyRecipe, data_dir: Path) -> None:
     """Generate the scene sets that are not there yet."""
-    wanted = [("dense", recipe.dense_scenes, True), ("train", recipe.scenes, False)]
-    missing = [(name, count, dense) for name, count, dense in wanted if not (data_dir / name / "manifest.json").exists()]
+    wanted = [
+        ("dense", "train", recipe.dense_scenes, True),
+        ("train", "train", recipe.scenes, False),
+        (CALIBRATION, CALIBRATION, recipe.calibration_scenes, False),
+    ]
+    missing = [one for one in wanted if not (data_dir / one[0] / "manifest.json").exists()]
     if missing:
         glyphs = build_bank(data_dir / "glyph_packages")
-        for name, count, dense in missing:
-            generate(data_dir / name, "train", count, seed=recipe.seed, glyphs=glyphs, dense=dense)
+        for name, split, count, dense in missing:
+            generate(data_dir / name, split, count, seed=recipe.scene_seed, glyphs=glyphs, dense=dense)
