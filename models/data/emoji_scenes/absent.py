@@ -26,7 +26,7 @@ _ABSENT_CLASSES = 5
 
 
 def none_absent_meanings(view: SceneView, rng: np.random.Generator) -> Iterator[Meaning]:
-    """"the zebra", "the red zebra on the left", "all vehicles", where there are none."""
+    """ "the zebra", "the red zebra on the left", "all vehicles", where there are none."""
     absent = [name for name in CLASSES if not any(_alike(name, seen) for seen in view.by_class)]
     count = min(_ABSENT_CLASSES, len(absent))
     for index in rng.choice(len(absent), size=count, replace=False):
@@ -43,13 +43,14 @@ def none_absent_meanings(view: SceneView, rng: np.random.Generator) -> Iterator[
 
 
 def none_attribute_meanings(view: SceneView, rng: np.random.Generator) -> Iterator[Meaning]:
-    """"the blue car", where cars are there but none is blue or nearly so; "the purple object", where nothing is."""
+    """ "the blue car", where cars are there but none is blue or nearly so; "the purple object", where nothing is."""
     del rng
     for name, group in view.clear_groups(1).items():
         for color in COLORS if name in RECOLORABLE else ():
             if all(has_nothing_like(item, color) for item in group):
                 slots = {**noun(name), "c": words_for_color(color)}
-                templates = wording.COLOR_TEMPLATES if len(group) == 1 else (*wording.COLOR_TEMPLATES, "all {c} {ns}", "{c} {ns}")
+                several = wording.UNCOUNTED_COLOR_MULTI_TEMPLATES if len(group) > 1 else ()
+                templates = (*wording.COLOR_TEMPLATES, *several)
                 yield Meaning("none_attribute", (), templates, slots, (("color", color, name),))
     for color in COLORS:
         if all(has_nothing_like(item, color) for item in view.objects):

@@ -32,7 +32,7 @@ def _octaves(rng: np.random.Generator, height: int, width: int, first: int, coun
         grid = rng.random((cells + 1, cells + 1), dtype=np.float32)
         total += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) * 0.55**octave
     low, high = float(total.min()), float(total.max())
-    return (total - low) / max(high - low, 1e-6)
+    return np.asarray((total - low) / max(high - low, 1e-6), dtype=np.float32)
 
 
 def _blend(weight: Field, first: Field, second: Field) -> Field:
@@ -43,7 +43,7 @@ def _plane(rng: np.random.Generator, height: int, width: int) -> Field:
     """Position along a random direction in pixels, float32 ``[H, W]``."""
     angle = rng.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    return (columns * np.float32(np.cos(angle)) + rows * np.float32(np.sin(angle))).astype(np.float32)
+    return np.asarray(columns * np.float32(np.cos(angle)) + rows * np.float32(np.sin(angle)), dtype=np.float32)
 
 
 def _solid(rng: np.random.Generator, height: int, width: int) -> Field:
@@ -126,7 +126,7 @@ def _voronoi(rng: np.random.Generator, height: int, width: int) -> Field:
     seeds = rng.uniform(0, 1, (count, 2)).astype(np.float32) * (height, width)
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     distance = (rows[..., None] - seeds[:, 0]) ** 2 + (columns[..., None] - seeds[:, 1]) ** 2
-    return _colors(rng, count)[distance.argmin(axis=2)]
+    return np.asarray(_colors(rng, count)[distance.argmin(axis=2)])
 
 
 def _rings(rng: np.random.Generator, height: int, width: int) -> Field:
@@ -163,13 +163,25 @@ def _halftone(rng: np.random.Generator, height: int, width: int) -> Field:
 
 
 TRAIN_BACKGROUNDS: dict[str, Painter] = {
-    "solid": _solid, "gradient": _gradient, "noise": _noise, "landscape": _landscape, "stripes": _stripes, "wood": _wood,
-    "checker": _checker, "polygons": _polygons, "blobs": _blobs, "speckle": _speckle,
+    "solid": _solid,
+    "gradient": _gradient,
+    "noise": _noise,
+    "landscape": _landscape,
+    "stripes": _stripes,
+    "wood": _wood,
+    "checker": _checker,
+    "polygons": _polygons,
+    "blobs": _blobs,
+    "speckle": _speckle,
 }
 """Kinds of background that training scenes may have."""
 
 HELD_OUT_BACKGROUNDS: dict[str, Painter] = {
-    "voronoi": _voronoi, "rings": _rings, "waves": _waves, "bricks": _bricks, "halftone": _halftone,
+    "voronoi": _voronoi,
+    "rings": _rings,
+    "waves": _waves,
+    "bricks": _bricks,
+    "halftone": _halftone,
 }
 """Kinds of background that no training scene has."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,10 +18,17 @@ DOMINANT_SHARE = 0.5
 PRESENT_SHARE = 0.08
 """A colour counts as present in an object from this share on; then nobody may say that the object lacks it."""
 
-_TARGETS: Mapping[str, tuple[float, float, float]] = MappingProxyType({
-    "red": (0.0, 1.15, 1.0), "orange": (27.0, 1.15, 1.05), "yellow": (51.0, 1.1, 1.1), "green": (122.0, 1.0, 0.95),
-    "blue": (214.0, 1.05, 1.0), "purple": (275.0, 1.0, 0.95), "pink": (330.0, 0.7, 1.15),
-})
+_TARGETS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
+    {
+        "red": (0.0, 1.15, 1.0),
+        "orange": (27.0, 1.15, 1.05),
+        "yellow": (51.0, 1.1, 1.1),
+        "green": (122.0, 1.0, 0.95),
+        "blue": (214.0, 1.05, 1.0),
+        "purple": (275.0, 1.0, 0.95),
+        "pink": (330.0, 0.7, 1.15),
+    }
+)
 """Colour -> hue in degrees, factors for saturation and value."""
 
 Rgba = npt.NDArray[np.uint8]
@@ -74,14 +82,17 @@ def _name_pixels(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     hue, saturation, value = hsv[:, 0], hsv[:, 1], hsv[:, 2]
     dark, pale = value < 0.27, (saturation < 0.15) | ((saturation < 0.3) & (value < 0.45))
     red_hue = (hue < 14) | (hue >= 345)
+    magenta = ((hue >= 295) & (hue < 330)) | ((hue >= 330) & (hue < 345) & (saturation < 0.62))
+    tan = (hue >= 8) & (hue < 32) & (value < 0.85)
     conditions = {
         "black": dark,
         "white": pale & (value > 0.85),
         "gray": pale & (value >= 0.35) & (value <= 0.8),
-        "brown": ~pale & (hue >= 8) & (hue < 45) & (value < 0.68) & (saturation > 0.25),
+        # Brown is a dark orange; light leather is no darker than some reds, but less saturated.
+        "brown": ~pale & (((hue >= 6) & (hue < 45) & (value < 0.68) & (saturation > 0.25)) | (tan & (saturation < 0.68))),
         # A pale or bluish red is pink, but only when it is light: dark ones read as brown or wine.
-        "pink": ~pale & (value > 0.6) & (((hue >= 295) & (hue < 330)) | ((hue >= 330) & (hue < 345) & (saturation < 0.62)) | (red_hue & (saturation < 0.5) & (value > 0.8))),
-        "red": ~pale & ((hue < 16) | (hue >= 345)) & (saturation >= 0.55) & (value > 0.4),
+        "pink": ~pale & (value > 0.6) & (magenta | (red_hue & (saturation < 0.5) & (value > 0.8))),
+        "red": ~pale & ((hue < 15) | (hue >= 345)) & (saturation >= 0.58) & (value > 0.4) & ~(tan & (saturation < 0.75)),
         "orange": ~pale & (hue >= 19) & (hue < 37) & (saturation >= 0.5) & (value > 0.78),
         "yellow": ~pale & (hue >= 43) & (hue < 67) & (saturation >= 0.35) & (value > 0.68),
         "green": ~pale & (hue >= 70) & (hue < 168) & (saturation >= 0.2),
@@ -91,7 +102,7 @@ def _name_pixels(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     return np.select(list(conditions.values()), [COLORS.index(color) for color in conditions], default=-1)
 
 
-def _circular_median(degrees: npt.NDArray[np.floating]) -> float:
+def _circular_median(degrees: npt.NDArray[Any]) -> float:
     """The fullest 10-degree direction of the circle, smoothed over its neighbours."""
     histogram, _ = np.histogram(degrees, bins=36, range=(0, 360))
     smooth = histogram + 0.5 * (np.roll(histogram, 1) + np.roll(histogram, -1))

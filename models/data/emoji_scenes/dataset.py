@@ -21,7 +21,7 @@ from models.data.emoji_scenes.meta import CANVAS, SceneMeta
 from models.data.emoji_scenes.scene import draw_scene, pad_to_canvas
 from models.data.emoji_scenes.splits import get_split, scene_rng
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raised whenever the same seed would give other scenes."""
 
 _CHUNK = 100
@@ -64,7 +64,7 @@ def generate(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     for name, shape in (("images", (count, CANVAS, CANVAS, 3)), ("ids", (count, CANVAS, CANVAS))):
-        np.lib.format.open_memmap(partial / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
+        np.lib.format.open_memmap(partial / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape).flush()  # type: ignore[no-untyped-call]
     jobs = [(str(partial), split, seed, dense, start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     with (partial / "scenes.jsonl").open("w", encoding="utf-8") as lines:
         _run(jobs, lines, glyphs, workers, count if progress else None, out_dir.name)
@@ -123,7 +123,8 @@ def _run(jobs: list[Any], lines: Any, glyphs: GlyphBank, workers: int, count: in
         done += len(chunk)
         if count is not None:
             rate = done / (time.monotonic() - started)
-            print(f"\r{name}: {done}/{count} scenes, {rate:.0f}/s", end="\n" if done == count else "", file=sys.stderr, flush=True)
+            sys.stderr.write(f"\r{name}: {done}/{count} scenes, {rate:.0f}/s" + ("\n" if done == count else ""))
+            sys.stderr.flush()
 
 
 def _chunks(jobs: list[Any], glyphs: GlyphBank, workers: int) -> Iterator[list[str]]:
@@ -157,7 +158,12 @@ def _generate_chunk(job: tuple[str, str, int, bool, int, int]) -> list[str]:
 def _manifest(split: str, count: int, seed: int, dense: bool) -> dict[str, Any]:
     packages = {style: f"{PACKAGES[style].name}@{PACKAGES[style].version}" for style in get_split(split).styles}
     return {
-        "split": split, "count": count, "seed": seed, "dense": dense, "generator_version": GENERATOR_VERSION, "glyph_packages": packages,
+        "split": split,
+        "count": count,
+        "seed": seed,
+        "dense": dense,
+        "generator_version": GENERATOR_VERSION,
+        "glyph_packages": packages,
     }
 
 

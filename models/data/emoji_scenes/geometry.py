@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -70,7 +71,7 @@ class SceneView:
         """The group counted from a side; ``None`` when two of them are level."""
         axis, sign = SIDES[side]
         order = sorted(group, key=lambda item: -sign * item.center[axis])
-        return order if all(self.is_beyond(a, b, side) for a, b in zip(order, order[1:], strict=False)) else None
+        return order if all(self.is_beyond(a, b, side) for a, b in pairwise(order)) else None
 
     def middle(self, group: Group) -> SceneObject | None:
         """The middle one of three in a row or column, if it is also nearest to their common centre."""
@@ -90,9 +91,7 @@ class SceneView:
         sign = 1 if size == "big" else -1
         first = max(group, key=lambda item: sign * item.full)
         others = [item for item in group if item is not first]
-        clear = all(
-            (first.full / item.full) ** sign >= ratio and (first.area / max(item.area, 1)) ** sign >= 1.2 for item in others
-        )
+        clear = all((first.full / item.full) ** sign >= ratio and (first.area / max(item.area, 1)) ** sign >= 1.2 for item in others)
         return first if clear and self.can_be_meant(first) else None
 
     def is_side_of(self, item: SceneObject, landmark: SceneObject, side: str) -> bool:
@@ -113,7 +112,8 @@ class SceneView:
 
 def gap(first: SceneObject, second: SceneObject) -> float:
     """Pixels between two boxes, 0 when they touch."""
-    return float(np.hypot(*(max(first.box[a] - second.box[a + 2], second.box[a] - first.box[a + 2], 0) for a in (0, 1))))
+    across, down = (max(first.box[a] - second.box[a + 2], second.box[a] - first.box[a + 2], 0) for a in (0, 1))
+    return float(np.hypot(across, down))
 
 
 def distance(first: SceneObject, second: SceneObject) -> float:
@@ -122,8 +122,8 @@ def distance(first: SceneObject, second: SceneObject) -> float:
 
 
 def clearly_lacks(item: SceneObject, color: str) -> bool:
-    """Whether nobody would call the object ``color``: it has another colour, not a close one, and none of this one in it."""
-    return item.color is not None and item.color not in CLOSE_COLORS[color] and color not in item.colors
+    """Whether ``color`` tells another object from this one: it has another main colour, and none of this one in it."""
+    return item.color is not None and item.color != color and color not in item.colors
 
 
 def has_nothing_like(item: SceneObject, color: str) -> bool:

@@ -51,21 +51,48 @@ class GlyphPackage:
         return self.member.format(codepoints.removesuffix("-fe0f").upper() if self.style == "openmoji" else codepoints)
 
 
-PACKAGES: Mapping[str, GlyphPackage] = MappingProxyType({
-    package.style: package
-    for package in (
-        GlyphPackage("noto", "emoji-datasource-google", "16.0.0",
-                     "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438", "package/img/google/64/{}.png"),
-        GlyphPackage("twemoji", "emoji-datasource-twitter", "16.0.0",
-                     "f64a530c63bca463bd8317fdc4615ce63a53a0c65018e4ce2d848aaba7a28877", "package/img/twitter/64/{}.png"),
-        GlyphPackage("fluent-3d", "@lobehub/fluent-emoji-3d", "1.1.0",
-                     "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58", "package/assets/{}.webp"),
-        GlyphPackage("fluent-flat", "@lobehub/fluent-emoji-flat", "1.1.0",
-                     "8f9113c027c7c20eced0070354715a4093a459b8bef6332b91d45f38c9bdb147", "package/assets/{}.svg"),
-        GlyphPackage("openmoji", "openmoji", "17.0.0",
-                     "55ee7d13485dec86e9f38c1f3a645a13382d33ff97c0cd845ee824b0aef45e68", "package/color/svg/{}.svg"),
-    )
-})
+PACKAGES: Mapping[str, GlyphPackage] = MappingProxyType(
+    {
+        package.style: package
+        for package in (
+            GlyphPackage(
+                "noto",
+                "emoji-datasource-google",
+                "16.0.0",
+                "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438",
+                "package/img/google/64/{}.png",
+            ),
+            GlyphPackage(
+                "twemoji",
+                "emoji-datasource-twitter",
+                "16.0.0",
+                "f64a530c63bca463bd8317fdc4615ce63a53a0c65018e4ce2d848aaba7a28877",
+                "package/img/twitter/64/{}.png",
+            ),
+            GlyphPackage(
+                "fluent-3d",
+                "@lobehub/fluent-emoji-3d",
+                "1.1.0",
+                "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
+                "package/assets/{}.webp",
+            ),
+            GlyphPackage(
+                "fluent-flat",
+                "@lobehub/fluent-emoji-flat",
+                "1.1.0",
+                "8f9113c027c7c20eced0070354715a4093a459b8bef6332b91d45f38c9bdb147",
+                "package/assets/{}.svg",
+            ),
+            GlyphPackage(
+                "openmoji",
+                "openmoji",
+                "17.0.0",
+                "55ee7d13485dec86e9f38c1f3a645a13382d33ff97c0cd845ee824b0aef45e68",
+                "package/color/svg/{}.svg",
+            ),
+        )
+    }
+)
 """Style -> its package."""
 
 TRAIN_STYLES: tuple[str, ...] = ("noto", "twemoji", "fluent-3d", "fluent-flat")
@@ -170,11 +197,12 @@ def make_glyphs(name: str, style: str, rgba: npt.NDArray[np.uint8]) -> tuple[Gly
     rgba = _crop(rgba)
     shares = color_shares(rgba)
     own = Glyph(name, style, dominant_color(shares), present_colors(shares), False, _levels(rgba))
-    variants = [own]
-    for color in COLORS[:7] if name in RECOLORABLE else ():
-        if color != own.color and (changed := recolor(rgba, color)) is not None:
-            variants.append(Glyph(name, style, color, present_colors(color_shares(changed)), True, _levels(changed)))
-    return tuple(variants)
+    wanted = [color for color in COLORS[:7] if color != own.color] if name in RECOLORABLE else []
+    changed = {color: picture for color in wanted if (picture := recolor(rgba, color)) is not None}
+    variants = [
+        Glyph(name, style, color, present_colors(color_shares(picture)), True, _levels(picture)) for color, picture in changed.items()
+    ]
+    return (own, *variants)
 
 
 def _npm_pack(package: GlyphPackage, cache_dir: Path) -> None:
@@ -186,7 +214,9 @@ def _npm_pack(package: GlyphPackage, cache_dir: Path) -> None:
             f"or run `npm pack {spec}` elsewhere and copy {package.tarball} there"
         )
     command = [npm, "pack", spec, "--pack-destination", str(cache_dir.resolve()), "--ignore-scripts", "--silent"]
-    result = subprocess.run(command, cwd=cache_dir, capture_output=True, text=True, check=False)
+    result = subprocess.run(  # noqa: S603 (fixed words and a folder, no shell)
+        command, cwd=cache_dir, capture_output=True, text=True, check=False
+    )
     if result.returncode or not (cache_dir / package.tarball).exists():
         raise GlyphSourceError(f"`npm pack {spec}` failed ({result.returncode}): {result.stderr.strip()[-500:] or 'no output'}")
 

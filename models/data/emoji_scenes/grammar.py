@@ -18,27 +18,29 @@ NO_TARGET_SHARE = 0.28
 """Share of sampled expressions that mean nothing in the scene."""
 
 KIND_WEIGHTS: Mapping[str, float] = MappingProxyType({
-    "name": 14.0, "name_color": 8.0, "color": 8.0, "size": 9.0, "spatial": 13.0, "ordinal": 5.0, "relation": 7.0, "multi": 9.0,
-    "category": 5.0, "none_absent": 20.0, "none_attribute": 8.0,
+    "name": 9.0, "name_color": 6.0, "color": 18.0, "size": 18.0, "spatial": 20.0, "ordinal": 14.0, "relation": 18.0, "multi": 9.0,
+    "category": 4.0, "none_absent": 20.0, "none_attribute": 8.0,
 })  # fmt: skip
-"""Kind -> how often it is drawn, among kinds with targets and among kinds without."""
+"""Kind -> how often it is drawn where a scene has it; kinds that few scenes have weigh more."""
 
 KINDS: tuple[str, ...] = tuple(KIND_WEIGHTS)
 NO_TARGET_KINDS: tuple[str, ...] = ("none_absent", "none_attribute")
 
-_MAKERS: Mapping[str, Callable[[SceneView, np.random.Generator], Iterable[Meaning]]] = MappingProxyType({
-    "name": lambda view, rng: meanings.name_meanings(view),
-    "name_color": lambda view, rng: meanings.name_color_meanings(view),
-    "color": lambda view, rng: meanings.color_meanings(view),
-    "size": lambda view, rng: meanings.size_meanings(view),
-    "spatial": lambda view, rng: meanings.spatial_meanings(view),
-    "ordinal": lambda view, rng: meanings.ordinal_meanings(view),
-    "relation": lambda view, rng: meanings.relation_meanings(view),
-    "multi": lambda view, rng: meanings.multi_meanings(view),
-    "category": lambda view, rng: meanings.category_meanings(view),
-    "none_absent": absent.none_absent_meanings,
-    "none_attribute": absent.none_attribute_meanings,
-})
+_MAKERS: Mapping[str, Callable[[SceneView, np.random.Generator], Iterable[Meaning]]] = MappingProxyType(
+    {
+        "name": lambda view, rng: meanings.name_meanings(view),
+        "name_color": lambda view, rng: meanings.name_color_meanings(view),
+        "color": lambda view, rng: meanings.color_meanings(view),
+        "size": lambda view, rng: meanings.size_meanings(view),
+        "spatial": lambda view, rng: meanings.spatial_meanings(view),
+        "ordinal": lambda view, rng: meanings.ordinal_meanings(view),
+        "relation": lambda view, rng: meanings.relation_meanings(view),
+        "multi": lambda view, rng: meanings.multi_meanings(view),
+        "category": lambda view, rng: meanings.category_meanings(view),
+        "none_absent": absent.none_absent_meanings,
+        "none_attribute": absent.none_attribute_meanings,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +120,11 @@ class _Speaker:
     def _draw_among(self, kinds: list[str]) -> Meaning | None:
         while kinds:
             kind = kinds[_pick(self._rng, [KIND_WEIGHTS[kind] for kind in kinds])]
-            found = self.meanings(kind)
-            if found:
-                return found[_pick(self._rng, [meaning.weight for meaning in found])]
-            kinds.remove(kind)
+            weights = [meaning.weight for meaning in self.meanings(kind)]
+            if not weights:
+                kinds.remove(kind)
+            elif self._rng.random() < sum(weights):  # a kind with rare meanings only is itself drawn rarely
+                return self.meanings(kind)[_pick(self._rng, weights)]
         return None
 
 

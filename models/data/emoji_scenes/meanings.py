@@ -21,7 +21,7 @@ Meanings = Iterator[Meaning]
 
 
 def name_meanings(view: SceneView) -> Meanings:
-    """"the dog", where there is one."""
+    """ "the dog", where there is one."""
     for name, (item,) in view.clear_groups(1, 1).items():
         if view.can_be_meant(item):
             templates = wording.UNCOUNTED_NAME_TEMPLATES if name in NO_COUNT else wording.NAME_TEMPLATES
@@ -29,14 +29,14 @@ def name_meanings(view: SceneView) -> Meanings:
 
 
 def name_color_meanings(view: SceneView) -> Meanings:
-    """"the red car", where there is one car and it is red."""
-    for name, (item,) in view.clear_groups(1, 1).items():
+    """ "the red car", where there is one car and it is red."""
+    for (item,) in view.clear_groups(1, 1).values():
         if view.can_be_meant(item) and item.color:
             yield _colored("name_color", item, item.color)
 
 
 def color_meanings(view: SceneView) -> Meanings:
-    """"the red car" among cars; "the red object" among all."""
+    """ "the red car" among cars; "the red object" among all."""
     for group in view.clear_groups(2).values():
         for item in group:
             if item.color and view.can_be_meant(item) and all(clearly_lacks(o, item.color) for o in group if o is not item):
@@ -49,7 +49,7 @@ def color_meanings(view: SceneView) -> Meanings:
 
 
 def size_meanings(view: SceneView) -> Meanings:
-    """"the big dog", "the smallest red car", "the biggest object"."""
+    """ "the big dog", "the smallest red car", "the biggest object"."""
     for name, group in view.clear_groups(2).items():
         yield from _sizes(view, name, group)
         for color, colored in _colored_subgroups(group).items():
@@ -62,20 +62,13 @@ def size_meanings(view: SceneView) -> Meanings:
 
 
 def spatial_meanings(view: SceneView) -> Meanings:
-    """"the dog on the left", "top left dog", "the dog in the middle", "the red dog on the left", "the leftmost object"."""
+    """ "the dog on the left", "top left dog", "the dog in the middle", "the red dog on the left", "the leftmost object"."""
     for name, group in view.clear_groups(2).items():
         yield from _sides(view, name, group)
         yield from _corners(view, name, group)
         if item := view.middle(group):
             yield Meaning("spatial", (item.id,), wording.MIDDLE_TEMPLATES, noun(name))
-        for color, colored in _colored_subgroups(group).items():
-            for meaning in _sides(view, name, colored):
-                yield meaning.with_adjective("c", words_for_color(color), ("color", color, name), 0.3)
-        for size in ("big", "small"):
-            item = view.by_size(group, size)
-            for meaning in _sides(view, name, group):
-                if item is not None and meaning.targets == (item.id,):
-                    yield meaning.with_adjective("s", wording.PLAIN_SIZES[size], ("size", size, name), 0.3)
+        yield from _described_sides(view, name, group)
     if len(view.objects) > 2:
         for side in SIDES:
             if item := view.outermost(view.objects, side):
@@ -84,7 +77,7 @@ def spatial_meanings(view: SceneView) -> Meanings:
 
 
 def ordinal_meanings(view: SceneView) -> Meanings:
-    """"the second dog from the left", counted among three or more."""
+    """ "the second dog from the left", counted among three or more."""
     for name, group in view.clear_groups(3).items():
         for side in SIDES:
             order = view.in_order(group, side)
@@ -96,7 +89,7 @@ def ordinal_meanings(view: SceneView) -> Meanings:
 
 
 def relation_meanings(view: SceneView) -> Meanings:
-    """"the dog left of the tree", where there are several dogs and one tree."""
+    """ "the dog left of the tree", where there are several dogs and one tree."""
     landmarks = [group[0] for group in view.clear_groups(1, 1).values() if view.can_be_meant(group[0])]
     for name, group in view.clear_groups(2).items():
         for landmark in landmarks:
@@ -106,7 +99,7 @@ def relation_meanings(view: SceneView) -> Meanings:
 
 
 def multi_meanings(view: SceneView) -> Meanings:
-    """"all dogs", "both red cars", "the dog and the cat", "everything"."""
+    """ "all dogs", "both red cars", "the dog and the cat", "everything"."""
     for name, group in view.clear_groups(1).items():
         if not view.can_be_meant(*group):
             continue
@@ -121,17 +114,18 @@ def multi_meanings(view: SceneView) -> Meanings:
 
 
 def category_meanings(view: SceneView) -> Meanings:
-    """"all animals"; "the animal", where there is one."""
+    """ "all animals"; "the animal", where there is one."""
     for category, members in CATEGORIES.items():
         found = [item for item in view.objects if item.name in members]
         doubtful = any(item.name in MAYBE_IN_CATEGORY[category] for item in view.objects)
         if not found or doubtful or not view.can_be_meant(*found):
             continue
         slots = {"n": (category,), "ns": (category_plural(category),)}
+        templates: tuple[str, ...] = wording.CATEGORY_MULTI_TEMPLATES
         if category == "food":
             templates = wording.UNCOUNTED_CATEGORY_MULTI_TEMPLATES
-        else:
-            templates = wording.CATEGORY_TEMPLATES if len(found) == 1 else wording.CATEGORY_MULTI_TEMPLATES
+        elif len(found) == 1:
+            templates = wording.CATEGORY_TEMPLATES
         yield Meaning("category", _ids(found), templates, slots, weight=0.4 if len(found) == 1 else 1.0)
 
 
@@ -141,7 +135,8 @@ def _ids(items: list[SceneObject] | tuple[SceneObject, ...]) -> tuple[int, ...]:
 
 def _colored(kind: str, item: SceneObject, color: str) -> Meaning:
     slots = {**noun(item.name), "c": words_for_color(color)}
-    return Meaning(kind, (item.id,), wording.COLOR_TEMPLATES, slots, (("color", color, item.name),))
+    templates = wording.UNCOUNTED_COLOR_TEMPLATES if item.name in NO_COUNT else wording.COLOR_TEMPLATES
+    return Meaning(kind, (item.id,), templates, slots, (("color", color, item.name),))
 
 
 def _colored_subgroups(group: list[SceneObject]) -> dict[str, list[SceneObject]]:
@@ -171,6 +166,23 @@ def _sides(view: SceneView, name: str, group: list[SceneObject]) -> Meanings:
     for side in SIDES:
         if item := view.outermost(group, side):
             yield Meaning("spatial", (item.id,), wording.SIDE_TEMPLATES[side], noun(name), (("side", side, name),))
+
+
+def _described_sides(view: SceneView, name: str, group: list[SceneObject]) -> Meanings:
+    """Sides among those of one colour, and sides of one that is the biggest or smallest as well."""
+    for color, colored in _colored_subgroups(group).items():
+        for meaning in _sides(view, name, colored):
+            yield meaning.with_adjective("c", words_for_color(color), ("color", color, name), 0.3)
+    for size in ("big", "small"):
+        item = view.by_size(group, size)
+        for meaning in _sides(view, name, group):
+            if item is None or meaning.targets != (item.id,):
+                continue
+            sized = (wording.PLAIN_SIZES[size], ("size", size, name))
+            yield meaning.with_adjective("s", *sized, 0.3)
+            if item.color:
+                colored_too = meaning.with_adjective("c", words_for_color(item.color), ("color", item.color, name), 0.15)
+                yield colored_too.with_adjective("s", *sized, 0.15, before="{c}")
 
 
 def _corners(view: SceneView, name: str, group: list[SceneObject]) -> Meanings:
@@ -217,7 +229,7 @@ def _joined(view: SceneView) -> Meanings:
         slots = {**noun(one), **second_noun(other)}
         targets = _ids(view.by_class[one]) + _ids(view.by_class[other])
         yield Meaning("multi", targets, wording.JOIN_MULTI_TEMPLATES, slots, weight=0.5)
-    for one, other in combinations(color_meanings(view), 2):
-        if one.pairs and other.pairs and one.pairs[0][2] == other.pairs[0][2]:
-            slots = {**one.slots, "c2": other.slots["c"]}
-            yield Meaning("multi", one.targets + other.targets, wording.JOIN_COLOR_TEMPLATES, slots, one.pairs + other.pairs, 0.5)
+    for red, blue in combinations(color_meanings(view), 2):
+        if red.pairs and blue.pairs and red.pairs[0][2] == blue.pairs[0][2]:
+            slots = {**red.slots, "c2": blue.slots["c"]}
+            yield Meaning("multi", red.targets + blue.targets, wording.JOIN_COLOR_TEMPLATES, slots, red.pairs + blue.pairs, 0.5)

@@ -57,8 +57,10 @@ class SceneMeta:
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> SceneMeta:
         """The scene of a parsed record."""
-        objects = tuple(
-            SceneObject(**{key: tuple(value) if isinstance(value, list) else value for key, value in item.items()})
-            for item in record["objects"]
-        )
-        return cls(tuple(record["size_hw"]), record["background"], objects)
+        height, width = record["size_hw"]
+        return cls((height, width), record["background"], tuple(_object(item) for item in record["objects"]))
+
+
+def _object(record: dict[str, Any]) -> SceneObject:
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+    return SceneObject(**values)

@@ -82,36 +82,42 @@ def _draw_groups(rng: np.random.Generator, bank: GlyphBank, split: Split, dense:
     total = int(rng.integers(12, 20)) if dense else int(rng.integers(2, 8))
     sizes = [1] * total
     if not dense and rng.random() < (0.85 if split.held_out_pairs else _GROUP_SHARE):
-        sizes = [int(rng.choice([2, 3, 4], p=[0.45, 0.45, 0.1]))]
+        sizes = [int(rng.choice([2, 3, 4], p=[0.45, 0.43, 0.12]))]
         sizes += [2] if rng.random() < 0.2 else []
         sizes += [1] * (total - sum(sizes))
     one_style = str(rng.choice(split.styles)) if rng.random() < 0.3 else None
-    names = rng.choice(len(bank.classes), size=len(sizes), replace=False)
-    groups = [_draw_group(rng, bank, split, bank.classes[name], size, one_style) for name, size in zip(names, sizes, strict=True)]
+    names = [bank.classes[index] for index in rng.choice(len(bank.classes), size=len(sizes), replace=False)]
+    colorful = [name for name in names if len(bank.of(split.styles[0], name)) > 1]
+    if sizes[0] > 1 and colorful and rng.random() < 0.75:
+        # Colours can tell the members of a group apart only where the class has several.
+        other = names.index(colorful[0])
+        names[0], names[other] = names[other], names[0]
+    groups = [_draw_group(rng, bank, split, name, size, one_style) for name, size in zip(names, sizes, strict=True)]
     if split.held_out_pairs and rng.random() < 0.7:
         groups[0] = _draw_held_out_group(rng, bank, split, sizes[0]) or groups[0]
     return groups
 
 
-def _draw_group(
-    rng: np.random.Generator, bank: GlyphBank, split: Split, name: str, size: int, one_style: str | None
-) -> list[Glyph]:
-    def draw() -> Glyph:
+def _draw_group(rng: np.random.Generator, bank: GlyphBank, split: Split, name: str, size: int, one_style: str | None) -> list[Glyph]:
+    def draw(other_than: set[str | None], recolored_share: float = 0.5) -> Glyph:
         own, *variants = bank.of(one_style or str(rng.choice(split.styles)), name)
         allowed = [g for g in variants if split.held_out_pairs or not is_held_out(("color", str(g.color), name))]
-        return allowed[int(rng.integers(len(allowed)))] if allowed and rng.random() < 0.5 else own
+        allowed = [g for g in allowed if g.color not in other_than]
+        return allowed[int(rng.integers(len(allowed)))] if allowed and rng.random() < recolored_share else own
 
-    if rng.random() < 0.35:
-        return [draw()] * size
-    return [draw() for _ in range(size)]
+    likeness = rng.random()
+    if likeness < 0.25:
+        return [draw(set())] * size
+    group: list[Glyph] = []
+    for _ in range(size):
+        group.append(draw({g.color for g in group}, 0.85) if likeness > 0.5 else draw(set()))
+    return group
 
 
 def _draw_held_out_group(rng: np.random.Generator, bank: GlyphBank, split: Split, size: int) -> list[Glyph] | None:
     """A group whose first member joins a colour and a class that training never shows together."""
     style = str(rng.choice(split.styles))
-    candidates = [
-        glyph for name in bank.classes for glyph in bank.of(style, name)[1:] if is_held_out(("color", str(glyph.color), name))
-    ]
+    candidates = [glyph for name in bank.classes for glyph in bank.of(style, name)[1:] if is_held_out(("color", str(glyph.color), name))]
     if not candidates:
         return None
     first = candidates[int(rng.integers(len(candidates)))]
@@ -128,7 +134,12 @@ def _draw_diameters(rng: np.random.Generator, count: int, side: int, dense: bool
 
 
 def _place(
-    rng: np.random.Generator, canvas: Field, ids: npt.NDArray[np.uint8], placed: list[_Placed], glyph: Glyph, diameter: float,
+    rng: np.random.Generator,
+    canvas: Field,
+    ids: npt.NDArray[np.uint8],
+    placed: list[_Placed],
+    glyph: Glyph,
+    diameter: float,
     shadow: float,
 ) -> None:
     """Put a glyph on top where it hides nobody too far; leave it out when no such place is found."""
@@ -195,9 +206,9 @@ def _finish(rng: np.random.Generator, canvas: Field) -> npt.NDArray[np.uint8]:
     if rng.random() < 0.2:
         canvas = (canvas - 127.5) * rng.uniform(0.75, 1.15) + 127.5 + rng.uniform(-22, 22)
     if rng.random() < 0.1:
-        canvas = cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.4, 1.0)))
+        canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), float(rng.uniform(0.4, 1.0))), dtype=np.float32)
     if rng.random() < 0.12:
-        canvas = canvas + rng.normal(0, rng.uniform(2, 9), canvas.shape)
+        canvas = canvas + rng.normal(0, rng.uniform(2, 9), canvas.shape).astype(np.float32)
     image = np.clip(np.round(canvas), 0, 255).astype(np.uint8)
     if rng.random() < 0.08:
         _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 90))])

@@ -27,18 +27,20 @@ class Split:
     """Whether every expression contains a held-out pair (otherwise none does)."""
 
 
-SPLITS: Mapping[str, Split] = MappingProxyType({
-    split.name: split
-    for split in (
-        Split("train"),
-        Split("val"),
-        Split("test"),
-        Split("calibration"),
-        Split("compositions", held_out_pairs=True),
-        Split("backgrounds", held_out_backgrounds=True),
-        Split("openmoji", styles=(HELD_OUT_STYLE,)),
-    )
-})
+SPLITS: Mapping[str, Split] = MappingProxyType(
+    {
+        split.name: split
+        for split in (
+            Split("train"),
+            Split("val"),
+            Split("test"),
+            Split("calibration"),
+            Split("compositions", held_out_pairs=True),
+            Split("backgrounds", held_out_backgrounds=True),
+            Split("openmoji", styles=(HELD_OUT_STYLE,)),
+        )
+    }
+)
 """Every split by name. All but ``train`` hold scenes that training never saw."""
 
 
