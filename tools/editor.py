@@ -73,7 +73,7 @@ class Editor:
 
     def type_prompt(self, text: str) -> None:
         """Submit a text in the TextArea and wait until suggestions are drawn."""
-        self.page.fill("textarea[name=prompt]", text)
+        self.page.fill("[name=prompt]", text)  # an input or, with several rows, a textarea
         self.page.get_by_role("button", name="Add", exact=True).click()
         self.page.wait_for_selector(ACCEPT)
 
