@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -48,15 +48,24 @@ def _rounded(value: Any) -> Any:
     return value
 
 
+Table = tuple[Sequence[str], list[tuple[str, ...]]]
+"""Header and rows of text."""
+
+
+def figure_tables(figures: Figures) -> list[Table]:
+    """The figures of a split as tables: words by kind and, where objects were clicked at, clicks and boxes."""
+    tables: list[Table] = [(REFERRING_HEADER, referring_rows(figures))]
+    return [*tables, (PROMPT_HEADER, prompt_rows(figures))] if figures["prompts"] else tables
+
+
 def referring_rows(figures: Figures) -> list[tuple[str, ...]]:
     """One row of text per kind of expression, under :data:`REFERRING_HEADER`; ``figures`` as from :meth:`SplitScores.to_json`."""
     return [_referring_row(kind, row) for kind, row in figures["referring"].items()]
 
 
 def prompt_rows(figures: Figures) -> list[tuple[str, ...]]:
-    """One row of text per kind of prompt, under :data:`PROMPT_HEADER`; no rows when no object was clicked at."""
-    prompts = figures["prompts"] or {}
-    return [(_PROMPT_NAMES[kind], str(row["n"]), *_mask_cells(row)) for kind, row in prompts.items()]
+    """One row of text per kind of prompt, under :data:`PROMPT_HEADER`."""
+    return [(_PROMPT_NAMES[kind], str(row["n"]), *_mask_cells(row)) for kind, row in figures["prompts"].items()]
 
 
 def _referring_row(kind: str, row: Figures) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from models.evaluation import Expression, Sample, evaluate_prompts, evaluate_referring
-from models.figures import PROMPT_HEADER, REFERRING_HEADER, Figures, SplitScores, prompt_rows, referring_rows
-from models.model_card import BEGIN, END, ModelCardError, compare_figures, read_figures, write_figures
+from models.figures import Figures, SplitScores, figure_tables
+from models.model_card import BEGIN, END, ModelCard, ModelCardError
 from tests.factories import FakeEngine, fake_mask, make_image, make_mask
 
 VERSION = "tiny-1.0.0+01234567"
@@ -36,50 +36,52 @@ def card(tmp_path: Path) -> Path:
 
 
 def test_written_figures_are_read_back(card, figures):
-    write_figures(card, VERSION, {"held-out-scenes": figures})
-    assert read_figures(card) == {"version": VERSION, "splits": {"held-out-scenes": figures}}
+    ModelCard(card).write(VERSION, {"held-out-scenes": figures})
+    assert ModelCard(card).figures == {"version": VERSION, "splits": {"held-out-scenes": figures}}
 
 
 def test_prose_around_the_figures_stays(card, figures):
-    write_figures(card, VERSION, {"held-out-scenes": figures})
+    ModelCard(card).write(VERSION, {"held-out-scenes": figures})
     assert card.read_text().startswith("# Tiny\n\nprose above\n\n<!--")
     assert card.read_text().endswith("-->\n\nprose below\n")
 
 
 def test_writing_twice_changes_nothing(card, figures):
-    write_figures(card, VERSION, {"held-out-scenes": figures})
+    ModelCard(card).write(VERSION, {"held-out-scenes": figures})
     once = card.read_text()
-    write_figures(card, VERSION, {"held-out-scenes": figures})
+    ModelCard(card).write(VERSION, {"held-out-scenes": figures})
     assert card.read_text() == once
 
 
 def test_people_find_a_table_per_split(card, figures):
-    write_figures(card, VERSION, {"held-out-scenes": figures})
+    ModelCard(card).write(VERSION, {"held-out-scenes": figures})
     assert "### held-out-scenes (1 scenes)" in card.read_text()
     assert "| name | 1 | 1.000 | 1.000-1.000 |" in card.read_text()
 
 
 def test_other_splits_of_the_same_weights_stay(card, figures):
-    write_figures(card, VERSION, {"held-out-scenes": figures})
-    write_figures(card, VERSION, {"openmoji": figures})
-    assert list(read_figures(card)["splits"]) == ["held-out-scenes", "openmoji"]
+    ModelCard(card).write(VERSION, {"held-out-scenes": figures})
+    ModelCard(card).write(VERSION, {"openmoji": figures})
+    assert list(ModelCard(card).figures["splits"]) == ["held-out-scenes", "openmoji"]
 
 
 def test_figures_of_other_weights_go(card, figures):
-    write_figures(card, VERSION, {"held-out-scenes": figures})
-    write_figures(card, "tiny-2.0.0+89abcdef", {"openmoji": figures})
-    assert list(read_figures(card)["splits"]) == ["openmoji"]
+    ModelCard(card).write(VERSION, {"held-out-scenes": figures})
+    ModelCard(card).write("tiny-2.0.0+89abcdef", {"openmoji": figures})
+    assert list(ModelCard(card).figures["splits"]) == ["openmoji"]
 
 
-def test_equal_figures_do_not_differ(figures):
-    assert compare_figures({"version": VERSION, "splits": {"s": figures}}, VERSION, {"s": figures}, 0.0) == []
+def test_equal_figures_do_not_differ(card, figures):
+    ModelCard(card).write(VERSION, {"s": figures})
+    assert ModelCard(card).differences(VERSION, {"s": figures}, 0.0) == []
 
 
 @pytest.mark.parametrize(("shift", "differs"), [(0.004, False), (0.02, True)], ids=["within tolerance", "beyond"])
-def test_a_figure_may_differ_by_the_tolerance(figures, shift, differs):
+def test_a_figure_may_differ_by_the_tolerance(card, figures, shift, differs):
     quoted = copy.deepcopy(figures)
     quoted["referring"]["name"]["targets"]["miou"] -= shift
-    lines = compare_figures({"version": VERSION, "splits": {"s": quoted}}, VERSION, {"s": figures}, 0.01)
+    ModelCard(card).write(VERSION, {"s": quoted})
+    lines = ModelCard(card).differences(VERSION, {"s": figures}, 0.01)
     assert bool(lines) is differs
     assert all(line.startswith("s: referring.name.targets.miou is") for line in lines)
 
@@ -94,10 +96,11 @@ def test_a_figure_may_differ_by_the_tolerance(figures, shift, differs):
         pytest.param(lambda card: card["splits"]["s"]["referring"].pop("name"), "name.n is None", id="kind missing"),
     ],
 )
-def test_what_cannot_be_compared_differs(figures, change, message):
-    card = {"version": VERSION, "splits": {"s": copy.deepcopy(figures)}}
-    change(card)
-    assert any(message in line for line in compare_figures(card, VERSION, {"s": figures}, 1.0))
+def test_what_cannot_be_compared_differs(card, figures, change, message):
+    model_card = ModelCard(card)
+    model_card.write(VERSION, {"s": copy.deepcopy(figures)})
+    change(model_card.figures)
+    assert any(message in line for line in model_card.differences(VERSION, {"s": figures}, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -110,15 +113,19 @@ def test_what_cannot_be_compared_differs(figures, change, message):
 def test_a_card_that_cannot_be_read_is_named(card, text, message):
     card.write_text(text)
     with pytest.raises(ModelCardError, match=message):
-        read_figures(card)
+        ModelCard(card)
 
 
 def test_a_missing_card_is_named(tmp_path):
     with pytest.raises(ModelCardError, match="cannot read the model card"):
-        read_figures(tmp_path / "none.md")
+        ModelCard(tmp_path / "none.md")
 
 
 def test_rows_fit_their_headers(figures):
-    assert {len(row) for row in referring_rows(figures)} == {len(REFERRING_HEADER)}
-    assert {len(row) for row in prompt_rows(figures)} == {len(PROMPT_HEADER)}
-    assert prompt_rows({"prompts": None}) == []
+    for header, rows in figure_tables(figures):
+        assert {len(row) for row in rows} == {len(header)}
+
+
+def test_without_clicks_there_is_one_table(figures):
+    assert len(figure_tables(figures)) == 2
+    assert len(figure_tables(figures | {"prompts": None})) == 1
