@@ -11,7 +11,7 @@ from backend.auth import authorize, check_auth_settings
 from backend.engine_holder import EngineHolder
 from backend.errors import BackendError, error_body
 from backend.images import ImageLoader
-from backend.label_studio import LabelStudioClient
+from backend.label_studio import client_of
 from backend.prompt_memory import PromptMemory
 from backend.request_log import current_request_id, log_requests
 from backend.routes import label_studio_routes, operator_routes
@@ -35,13 +35,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None, i
     """
     settings = settings or Settings.from_env()
     check_auth_settings(settings)
-    holder = EngineHolder(
-        (lambda: engine) if engine is not None else (lambda: _load(settings)),
-        profile=settings.profile,
-        slots=settings.threads,
-        max_waiting=settings.max_waiting,
-    )
-    service = Service(settings, holder, images or build_image_loader(settings), PromptMemory(settings.data_dir / "prompts.sqlite3"))
+    service = build_service(settings, engine, images)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = int(settings.max_request_bytes)
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -50,17 +44,26 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None, i
     app.register_blueprint(label_studio_routes(service))
     app.register_blueprint(operator_routes(service))
     _answer_errors_alike(app)
-    holder.start()
+    service.engine.start()
     if engine is not None:
-        holder.wait(1.0)
+        service.engine.wait(1.0)
     return app
+
+
+def build_service(settings: Settings, engine: Engine | None = None, images: ImageLoader | None = None) -> Service:
+    """What the app serves, without HTTP; ``service.engine.start()`` begins to load the engine. Arguments as of :func:`create_app`."""
+    holder = EngineHolder(
+        (lambda: engine) if engine is not None else (lambda: _load(settings)),
+        profile=settings.profile,
+        slots=settings.threads,
+        max_waiting=settings.max_waiting,
+    )
+    return Service(settings, holder, images or build_image_loader(settings), PromptMemory(settings.data_dir / "prompts.sqlite3"))
 
 
 def build_image_loader(settings: Settings) -> ImageLoader:
     """The loader of the tasks' images, with access to Label Studio where an address is configured."""
-    key = settings.label_studio_api_key.get_secret_value() if settings.label_studio_api_key else None
-    client = LabelStudioClient(settings.label_studio_url, key) if settings.label_studio_url else None
-    return ImageLoader(settings, client)
+    return ImageLoader(settings, client_of(settings))
 
 
 def _load(settings: Settings) -> Engine:
