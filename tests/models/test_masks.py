@@ -1,4 +1,4 @@
-"""COCO RLE: byte for byte what COCO's own tools write."""
+"""COCO RLE: byte for byte what COCO's own tools write, and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from models.masks import mask_to_coco_rle
+from models.masks import coco_rle_to_mask, mask_to_coco_rle
 
 RADIUS = np.hypot(*np.mgrid[-40:41, -60:61])
 
@@ -32,15 +32,19 @@ def encoded_by_coco(mask: np.ndarray) -> dict:
         pytest.param(np.arange(3_000_000).reshape(1000, 3000) > 2_999_990, id="long runs"),
     ],
 )
-def test_encoding_equals_that_of_cocos_own_tools(mask):
-    assert mask_to_coco_rle(mask) == encoded_by_coco(mask)
+def test_coding_equals_that_of_cocos_own_tools(mask):
+    rle = mask_to_coco_rle(mask)
+    assert rle == encoded_by_coco(mask)
+    assert np.array_equal(coco_rle_to_mask(rle), mask)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1), st.floats(0, 1))
-def test_any_mask_is_encoded_as_by_cocos_own_tools(height, width, seed, share):
+def test_any_mask_is_coded_as_by_cocos_own_tools(height, width, seed, share):
     mask = np.random.default_rng(seed).random((height, width)) < share
-    assert mask_to_coco_rle(mask) == encoded_by_coco(mask)
+    rle = mask_to_coco_rle(mask)
+    assert rle == encoded_by_coco(mask)
+    assert np.array_equal(coco_rle_to_mask(rle), mask)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +58,21 @@ def test_any_mask_is_encoded_as_by_cocos_own_tools(height, width, seed, share):
 def test_what_is_no_mask_is_refused(mask):
     with pytest.raises(ValueError, match="bool array"):
         mask_to_coco_rle(mask)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        pytest.param("", id="no counts"),
+        pytest.param("5", id="too many pixels"),
+        pytest.param("2", id="too few pixels"),
+        pytest.param("1O3", id="a negative run"),
+        pytest.param("T", id="last number unfinished"),
+        pytest.param("!", id="not a character of the code"),
+        pytest.param("4ü", id="not ASCII"),
+        pytest.param("o" * 20 + "0", id="a number without end"),
+    ],
+)
+def test_broken_codes_are_refused(counts):
+    with pytest.raises(ValueError, match=r"COCO RLE|ascii"):
+        coco_rle_to_mask({"size": [2, 2], "counts": counts})
