@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from models.data.sample_scenes import SampleScene
 from tools.backend_server import BackendServer
 from tools.editor import Editor, open_browser
 from tools.label_studio_api import LabelStudioApi
@@ -22,6 +24,14 @@ class LabelStudio:
     url: str
     token: str
     api: LabelStudioApi
+
+
+def new_project(label_studio: LabelStudio, backend_url: str, config: str, scene: SampleScene, count: int = 1) -> tuple[int, int, list[int]]:
+    """A project with ``count`` tasks of one scene, connected to the backend: ids of project, backend and tasks."""
+    api = label_studio.api
+    project = api.create_project(f"test {uuid.uuid4().hex[:8]}", config)
+    tasks = [task["id"] for task in api.upload_images(project, [scene.path] * count)]
+    return project, api.connect_backend(project, backend_url), tasks
 
 
 @pytest.fixture(scope="session")

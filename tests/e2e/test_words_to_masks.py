@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from backend.regions import region_to_mask
 from models.data.sample_scenes import SampleScene, load_sample_scenes
 from models.evaluation import Expression
 from models.metrics import Overlap
-from tests.e2e.conftest import LabelStudio
+from tests.e2e.conftest import LabelStudio, new_project
 from tools.backend_server import BackendServer
 from tools.demo_check import prompt_gesture
 from tools.demo_projects import distinct_expressions
@@ -42,19 +41,12 @@ def scene() -> SampleScene:
     return load_sample_scenes()[0]
 
 
-def _project(label_studio: LabelStudio, backend_url: str, config: str, scene: SampleScene, count: int = 1) -> tuple[int, int, list[int]]:
-    api = label_studio.api
-    project = api.create_project(f"test {uuid.uuid4().hex[:8]}", config)
-    tasks = [task["id"] for task in api.upload_images(project, [scene.path] * count)]
-    return project, api.connect_backend(project, backend_url), tasks
-
-
 def test_retrieving_predictions_stores_a_mask_under_the_label_whose_words_found_it(
     label_studio: LabelStudio, backend_server: BackendServer, scene: SampleScene
 ) -> None:
     expression = distinct_expressions(scene.sample.expressions)[0]
     config = _config(f'<Label value="Wanted" prompt="{expression.text}"/>')
-    project, _, (task,) = _project(label_studio, backend_server.url, config, scene)
+    project, _, (task,) = new_project(label_studio, backend_server.url, config, scene)
 
     label_studio.api.retrieve_predictions(project)
 
@@ -69,7 +61,7 @@ def test_retrieving_predictions_stores_a_mask_under_the_label_whose_words_found_
 def test_a_second_retrieve_asks_for_nothing_that_is_there(
     label_studio: LabelStudio, backend_server: BackendServer, scene: SampleScene
 ) -> None:
-    project, _, tasks = _project(label_studio, backend_server.url, _config('<Label value="dog"/>'), scene, count=2)
+    project, _, tasks = new_project(label_studio, backend_server.url, _config('<Label value="dog"/>'), scene, count=2)
 
     label_studio.api.retrieve_predictions(project)
     label_studio.api.retrieve_predictions(project)
@@ -81,7 +73,7 @@ def test_one_unreadable_image_leaves_the_other_tasks_their_predictions(
     label_studio: LabelStudio, backend_server: BackendServer, scene: SampleScene
 ) -> None:
     api = label_studio.api
-    project, _, (broken, whole) = _project(label_studio, backend_server.url, _config('<Label value="dog"/>'), scene, count=2)
+    project, _, (broken, whole) = new_project(label_studio, backend_server.url, _config('<Label value="dog"/>'), scene, count=2)
     api.set_task_data(broken, {"picture": "/data/upload/0/no-such-file.png"})
 
     api.retrieve_predictions(project)
@@ -93,7 +85,7 @@ def test_a_typed_prompt_becomes_a_mask_that_remembers_it(
     label_studio: LabelStudio, backend_server: BackendServer, scene: SampleScene
 ) -> None:
     expression = distinct_expressions(scene.sample.expressions)[0]
-    _, backend, (task,) = _project(label_studio, backend_server.url, _config('<Label value="Object"/>'), scene)
+    _, backend, (task,) = new_project(label_studio, backend_server.url, _config('<Label value="Object"/>'), scene)
     gesture = {**prompt_gesture(expression.text), "to_name": "photo"}
 
     answer = label_studio.api.interactive(backend, task, [gesture])
@@ -107,7 +99,7 @@ def test_a_typed_prompt_becomes_a_mask_that_remembers_it(
 def test_a_prompt_that_names_nothing_gives_an_empty_answer_and_no_error(
     label_studio: LabelStudio, backend_server: BackendServer, scene: SampleScene
 ) -> None:
-    _, backend, (task,) = _project(label_studio, backend_server.url, _config('<Label value="Object"/>'), scene)
+    _, backend, (task,) = new_project(label_studio, backend_server.url, _config('<Label value="Object"/>'), scene)
 
     answer = label_studio.api.interactive(backend, task, [{**prompt_gesture("   "), "to_name": "photo"}])
 
