@@ -1,0 +1,47 @@
+"""Make the README's pictures from what ``make demo DEMO_EXIT=1`` left: ``python -m tools.readme_pictures``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from tools.demo import OUTPUT
+from tools.label_studio_server import ROOT
+
+PICTURES = ROOT / "docs" / "images"
+WIDTH = 1000
+OVERLAYS = 4
+
+
+def main() -> int:
+    """Write ``docs/images/label_studio.png`` and ``overlays.png``; 1 when the demo has left nothing."""
+    overlays = sorted(OUTPUT.glob("referring-expressions-*.png"))[:OVERLAYS]
+    if not overlays:
+        print(f"no pictures in {OUTPUT}; run `make demo DEMO_EXIT=1` first", file=sys.stderr)
+        return 1
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    _save(Image.open(OUTPUT / "label_studio.png"), PICTURES / "label_studio.png")
+    _save(_side_by_side([Image.open(path) for path in overlays]), PICTURES / "overlays.png")
+    return 0
+
+
+def _side_by_side(pictures: list[Image.Image]) -> Image.Image:
+    gap = 6
+    strip = Image.new("RGB", (sum(p.width + gap for p in pictures) - gap, max(p.height for p in pictures)), "white")
+    left = 0
+    for picture in pictures:
+        strip.paste(picture, (left, 0))
+        left += picture.width + gap
+    return strip
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    size = (WIDTH, round(picture.height * WIDTH / picture.width))
+    small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    small.quantize(256).save(path, optimize=True)  # a palette: a third of the size, and nobody sees it
+
+
+if __name__ == "__main__":
+    sys.exit(main())
