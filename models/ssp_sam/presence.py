@@ -40,6 +40,8 @@ class PointPrompts(nn.Module):
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.relevance_weight = nn.Parameter(torch.tensor(1.0))
+        # Small at first: the decoder begins with plain points, which it knows, and learns to read what the tokens add.
+        self.content_weight = nn.Parameter(torch.tensor(0.1))
 
     def forward(self, tokens: GeneratorOutput, relevance: Tensor, patch_positions: Tensor, positive_point: Tensor) -> Tensor:
         """Point with every prompt.
@@ -57,5 +59,5 @@ class PointPrompts(nn.Module):
         logits = (query @ key.transpose(1, 2)).float() * query.shape[-1] ** -0.5
         logits = logits + self.relevance_weight * F.logsigmoid(relevance).unsqueeze(1)
         places = logits.softmax(dim=-1).to(patch_positions.dtype) @ patch_positions
-        pointing: Tensor = tokens.prompts + places + positive_point
+        pointing: Tensor = self.content_weight * tokens.prompts + places + positive_point
         return pointing
