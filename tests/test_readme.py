@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from backend.label_config import parse_label_config
-from backend.settings import settings_table
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -87,13 +86,6 @@ def test_labeling_configs_are_ones_that_the_backend_understands(block: Block) ->
 @pytest.mark.parametrize("block", _parameters("json"))
 def test_json_blocks_are_json(block: Block) -> None:
     assert json.loads(block.text)
-
-
-def test_the_table_of_settings_is_complete_and_current() -> None:
-    shown = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", README, re.DOTALL)
-
-    assert shown, "the README has no <!-- settings --> ... <!-- /settings -->"
-    assert shown[1].strip() == settings_table()
 
 
 def test_what_the_readme_links_to_exists() -> None:

@@ -119,9 +119,10 @@ def _compare(asked: str, task: DemoTask, regions: Sequence[dict[str, Any]], outp
     return results
 
 
-def _segments(expression: Expression, regions: Sequence[dict[str, Any]], size_hw: tuple[int, int]) -> list[Segment]:
+def _segments(expression: Expression, regions: Sequence[dict[str, Any]], size_hw: tuple[int, ...]) -> list[Segment]:
+    height, width = size_hw
     mine = [region for region in regions if region.get("meta", {}).get("text") == [expression.text]]
-    return [Segment(expression.text, region_to_mask(region, size_hw), float(region.get("score", 1.0))) for region in mine]
+    return [Segment(expression.text, region_to_mask(region, (height, width)), float(region.get("score", 1.0))) for region in mine]
 
 
 def _take_screenshot(url: str, project: DemoProject, path: Path) -> None:
