@@ -75,8 +75,13 @@ class Gestures:
     problems: tuple[str, ...]
 
 
-def parse_gestures(result: Sequence[Any]) -> Gestures:
-    """Read a context's ``result``; entries that cannot be read become ``problems`` and the others still count."""
+def parse_gestures(result: Sequence[Any], stored: Sequence[Any] = ()) -> Gestures:
+    """Read a context's ``result``; entries that cannot be read become ``problems`` and the others still count.
+
+    Args:
+        result: what the annotator did.
+        stored: regions of the task's drafts; they tell which of several texts in a box was edited.
+    """
     prompts: list[TextGesture] = []
     clicks: list[Click] = []
     boxes: list[BoxGesture] = []
@@ -87,7 +92,7 @@ def parse_gestures(result: Sequence[Any]) -> Gestures:
         if not isinstance(value, dict):
             problems.append(f"an entry of the context has no value object: {_short(entry)}")
         elif kind == "textarea":
-            prompts += _read_text(entry, value)
+            prompts += _read_text(entry, value, stored)
         elif kind in ("keypointlabels", "keypoint"):
             _keep(clicks, _read_click(entry, value), problems, entry)
         elif kind in ("rectanglelabels", "rectangle"):
@@ -97,12 +102,22 @@ def parse_gestures(result: Sequence[Any]) -> Gestures:
     return Gestures(tuple(prompts), tuple(clicks), tuple(boxes), tuple(problems))
 
 
-def _read_text(entry: Mapping[str, Any], value: Mapping[str, Any]) -> list[TextGesture]:
-    texts = value.get("text")
+def _read_text(entry: Mapping[str, Any], value: Mapping[str, Any], stored: Sequence[Any]) -> list[TextGesture]:
+    """The one prompt that is new: a box that accepts several sends all of them every time, and the others were answered before."""
+    texts = _texts_of(value)
+    if not texts:
+        return []
+    same_box = (other for other in stored if isinstance(other, dict) and other.get("id") == entry.get("id"))
+    before = next((_texts_of(other.get("value")) for other in same_box), [])
+    edited = [new for new, old in zip(texts, before, strict=True) if new != old] if len(before) == len(texts) else []
+    return [TextGesture(edited[0] if edited else texts[-1], str(entry.get("to_name", "")), _item_index(entry))]
+
+
+def _texts_of(value: Any) -> list[str]:
+    """Texts of a text box's ``value``, without blank ones."""
+    texts = value.get("text") if isinstance(value, dict) else None
     texts = [texts] if isinstance(texts, str) else texts if isinstance(texts, list) else []
-    typed = [text.strip() for text in texts if isinstance(text, str) and text.strip()]
-    # A box that accepts several prompts sends all of them every time, the newest last; the older ones were answered before.
-    return [TextGesture(typed[-1], str(entry.get("to_name", "")), _item_index(entry))] if typed else []
+    return [text.strip() for text in texts if isinstance(text, str) and text.strip()]
 
 
 def _read_click(entry: Mapping[str, Any], value: Mapping[str, Any]) -> Click | None:

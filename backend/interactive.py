@@ -17,7 +17,7 @@ from backend.predict import mean_score
 from backend.regions import segment_to_regions
 from backend.settings import Settings
 from backend.targets import target_of_label
-from backend.tasks import ImageRef, Task, image_refs, task_data, task_id
+from backend.tasks import ImageRef, Task, draft_regions, image_refs, task_data, task_id
 from models import Engine, Segment
 
 
@@ -52,7 +52,7 @@ def answer_gesture(
         BadRequest: a prompt is too long, or a gesture is on no image of the labeling config.
     """
     plan = with_task_labels(plan, task_data(task))
-    gestures = parse_gestures(result)
+    gestures = parse_gestures(result, draft_regions(task))
     regions: list[Region] = []
     prompts: list[tuple[str, str]] = []
     problems = list(gestures.problems)

@@ -57,6 +57,13 @@ def task_prompts(task: Task, field: str | None) -> list[str]:
     return [text.strip() for text in texts if isinstance(text, str) and text.strip()]
 
 
+def draft_regions(task: Task) -> list[Any]:
+    """Regions of the task's drafts: what the annotator has not submitted yet, as far as Label Studio has saved it."""
+    drafts = task.get("drafts")
+    found = [draft.get("result") for draft in drafts if isinstance(draft, dict)] if isinstance(drafts, list) else []
+    return [region for result in found if isinstance(result, list) for region in result]
+
+
 def task_data(task: Task) -> Mapping[str, Any]:
     """The task's own fields; empty when it has none."""
     data = task.get("data")

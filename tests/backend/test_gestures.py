@@ -20,6 +20,19 @@ def test_of_several_texts_in_one_box_the_newest_is_meant() -> None:
     assert prompt.prompt == "the right dog"
 
 
+def test_of_several_texts_the_one_that_was_edited_is_meant() -> None:
+    stored = [typed("another box", id="t2"), {**typed("x"), "value": {"text": ["the left dog", "the right dog"]}}, None]
+    (prompt,) = parse_gestures([{**typed("x"), "value": {"text": ["the left cat", "the right dog"]}}], stored).prompts
+    assert prompt.prompt == "the left cat"
+
+
+@pytest.mark.parametrize("saved", [["the left dog"], ["the left dog", "the right dog"], []], ids=["behind", "up to date", "none"])
+def test_a_saved_draft_of_any_age_leaves_a_new_text_the_newest(saved: list[str]) -> None:
+    stored = [{**typed("x"), "value": {"text": saved}}]
+    (prompt,) = parse_gestures([{**typed("x"), "value": {"text": ["the left dog", "the right dog"]}}], stored).prompts
+    assert prompt.prompt == "the right dog"
+
+
 def test_clicks_carry_place_sign_and_label() -> None:
     first, second = parse_gestures([click(10, 20), click(30, 40, "Cat", is_positive=False, item_index=1)]).clicks
     assert (first.x, first.y, first.is_positive, first.label, first.item_index) == (10, 20, True, "Dog", None)
