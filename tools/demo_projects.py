@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from models.data.sample_scenes import SampleScene, load_sample_scenes
 from models.evaluation import Expression
-from models.metrics import Overlap
 from tools.label_studio_api import LabelStudioApi
 from tools.label_studio_server import ROOT
 
@@ -80,10 +79,13 @@ def _make_project(api: LabelStudioApi, backend_url: str, *, title: str, config: 
 
 
 def distinct_expressions(expressions: Sequence[Expression]) -> tuple[Expression, ...]:
-    """The first few expressions that refer to something, and each to something else."""
+    """The first few expressions that refer to something, and none to what another one refers to.
+
+    Of two prompts for one object the backend keeps the better one, so that no object is marked twice.
+    """
     chosen: list[Expression] = []
     for expression in expressions:
-        is_new = all(Overlap.between(expression.mask, other.mask).iou < 0.5 for other in chosen)
+        is_new = not any((expression.mask & other.mask).any() for other in chosen)
         if expression.mask.any() and is_new:
             chosen.append(expression)
     return tuple(chosen[:EXPRESSIONS_PER_SCENE])
