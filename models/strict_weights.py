@@ -53,7 +53,7 @@ def copy_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
         target.copy_(found[name])
 
 
-def spell_out(names: Iterable[str]) -> str:
+def _spell_out(names: Iterable[str]) -> str:
     """The first names of a list, and how many more there are."""
     names = list(names)
     rest = len(names) - LISTED
@@ -61,7 +61,7 @@ def spell_out(names: Iterable[str]) -> str:
 
 
 def _list(kind: str, names: list[str]) -> str:
-    return f"{len(names)} {kind} ({spell_out(names)})" if names else ""
+    return f"{len(names)} {kind} ({_spell_out(names)})" if names else ""
 
 
 def _describe(tensor: Tensor) -> str:

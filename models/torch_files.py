@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,5 +54,8 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _torchscript_state(path: Path) -> dict[str, Tensor]:
-    archive = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        # TorchScript is deprecated, but OpenAI's files are what they are.
+        warnings.simplefilter("ignore", FutureWarning)
+        archive = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     return dict(archive.state_dict())

@@ -13,8 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from models.ssp_sam.config import SspSamConfig
 from models.ssp_sam.model import SspSam
-from models.strict_weights import WeightsError, check_fit, copy_tensors, spell_out
+from models.strict_weights import WeightsError, check_fit, copy_tensors
 from models.torch_files import read_tensors
 
 OFFICIAL_TO_OURS = (
@@ -64,6 +65,16 @@ FrozenPart = Literal["clip", "sam_image_encoder"]
 FROZEN_PARTS: dict[FrozenPart, str] = {"clip": "encoder.", "sam_image_encoder": "sam.image_encoder."}
 """Parts that training leaves as upstream published them, and how their official names begin."""
 
+PUBLISHED_SWITCHES: dict[str, dict[str, object]] = {
+    "clip": {"letterbox": "centre", "conv_stem": None},
+    "sam": {"conv_stem": None, "high_resolution_skips": False},
+    "head": {
+        "published_extras": True, "patch_norm": "tokens", "patch_positions": False, "word_tokens": False, "point_prompts": False,
+        "presence": False,
+    },
+}  # fmt: skip
+"""How the switches of a configuration must stand: any other way the official code would compute something else from the same file."""
+
 UPSTREAM_CLIP_EXTRAS = ("input_resolution", "context_length", "vocab_size")
 """Plain numbers in OpenAI's files."""
 
@@ -74,21 +85,10 @@ def official_names(model: SspSam, layout: Layout) -> dict[str, str]:
     In the saved layout four of our tensors have two official names.
 
     Raises:
-        WeightsError: the configuration has switches that the published architecture lacks.
+        WeightsError: the configuration is not of the published architecture.
     """
-    names, nameless = {}, []
-    for ours in model.state_dict():
-        official = _official_name(ours)
-        if official is None:
-            nameless.append(ours)
-        else:
-            names[official] = ours
-    if nameless:
-        raise WeightsError(
-            f"configuration {model.config.name!r} has tensors without a name in published checkpoints: {spell_out(nameless)}. "
-            "Published files hold only networks whose switches in HeadConfig, ClipConfig and SamConfig are off; "
-            "keep this one as a weights folder (models.weights_folder)"
-        )
+    _require_published_architecture(model.config)
+    names = {_official_name(ours): ours for ours in model.state_dict()}
     return dict(_saved_names(names, model)) if layout == "saved" else names
 
 
@@ -130,7 +130,7 @@ def export_official(model: SspSam, layout: Layout = "saved", *, leave_out: Colle
         a state dict that shares the network's memory; put it into a dict under ``model`` for a file like the published ones.
 
     Raises:
-        WeightsError: the configuration has switches that the published architecture lacks.
+        WeightsError: the configuration is not of the published architecture.
     """
     own = model.state_dict()
     return {official: own[ours] for official, ours in _without(official_names(model, layout), leave_out).items()}
@@ -160,11 +160,25 @@ def load_upstream(part: FrozenPart, source: Path | str | Mapping[str, Tensor], m
     copy_tensors(found, expected)
 
 
-def _official_name(ours: str) -> str | None:
+def _require_published_architecture(config: SspSamConfig) -> None:
+    different = [
+        f"{part}.{switch}={getattr(getattr(config, part), switch)!r}"
+        for part, switches in PUBLISHED_SWITCHES.items()
+        for switch, published in switches.items()
+        if getattr(getattr(config, part), switch) != published
+    ]
+    if different:
+        raise WeightsError(
+            f"configuration {config.name!r} is not of the published architecture: {', '.join(different)}. Official files hold only "
+            "networks with these switches as published; keep this one in a weights folder (models/ssp_sam/weights.py)"
+        )
+
+
+def _official_name(ours: str) -> str:
     for official_start, our_start in OFFICIAL_TO_OURS:
         if ours.startswith(our_start):
             return official_start + ours.removeprefix(our_start)
-    return None
+    raise LookupError(f"OFFICIAL_TO_OURS has no line for {ours}; a new part of the network needs one")
 
 
 def _saved_names(fresh: Mapping[str, str], model: SspSam) -> Iterator[tuple[str, str]]:
@@ -213,6 +227,4 @@ def _remedy(model: SspSam, found: Mapping[str, Tensor]) -> str:
         for part, start in FROZEN_PARTS.items()
         if not any(name.startswith(start) for name in found)
     ]
-    if model.published_extras is None:
-        advice.append("published files hold modules that are never called; set HeadConfig.published_extras=True")
     return "; ".join(advice)

@@ -1,7 +1,7 @@
 """The published forward a second time: official names in, numbers out, one sample at a time, straight from the formulas.
 
-It shares no code with ``models``: no module, no attention helper, no batching. Where both agree, a slip would have to have been made twice in
-different words. Section numbers are those of the specification of SSP-SAM's network. ``mistake`` injects one of the slips that are easy
+It shares no code with ``models``: no module, no attention helper, no batching. Where both agree, a slip would have to have been made twice
+in different words. Section numbers are those of the specification of SSP-SAM's network. ``mistake`` injects one of the slips that are easy
 to make when the paper is read without the code.
 """
 
