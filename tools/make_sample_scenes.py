@@ -94,9 +94,9 @@ def _draw_sample(drawing: Drawing, bank: GlyphBank, large_bank: GlyphBank) -> tu
 
 def _one_of_each_kind(expressions: Sequence[Expression]) -> list[Expression]:
     """The first of each kind, but rather one in the usual words."""
-    unusual = {word for ways in SYNONYMS.values() for way in ways for word in way.split()} | {"thing", "object", "furthest"}
-    usual_last = sorted(reversed(expressions), key=lambda expression: -len(unusual.intersection(expression.text.split())))
-    first = {expression.kind: expression for expression in usual_last}
+    unusual = {word for ways in SYNONYMS.values() for way in ways for word in way.split()} | {"thing", "object", "furthest", "that"}
+    usual_last = sorted(expressions, key=lambda expression: -len(unusual.intersection(expression.text.split())))
+    first = {expression.kind: expression for expression in usual_last}  # a later one replaces an earlier one
     return [first[kind] for kind in SHOWN_KINDS if kind in first]
 
 
