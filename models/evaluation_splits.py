@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from models.data.emoji_scenes import SPLITS, SceneSet, build_bank, generate, sample_expressions
+from models.data.emoji_scenes.dataset import GENERATOR_VERSION
 from models.engine import Engine
 from models.evaluation import Expression, PromptMetrics, Sample, add_expressions, add_prompts
 from models.figures import Figures, SplitScores
@@ -35,6 +36,7 @@ def prepare_split(name: str, count: int, data_dir: Path) -> SceneSet:
 
     Raises:
         ValueError: there is no such split, or ``count`` is not positive.
+        FileExistsError: the folder holds scenes of another generator.
         models.data.emoji_scenes.GlyphSourceError: a glyph package cannot be had.
     """
     if name not in REPORTED_SPLITS:
@@ -44,7 +46,12 @@ def prepare_split(name: str, count: int, data_dir: Path) -> SceneSet:
     if not (folder / "manifest.json").exists():
         glyphs = build_bank(data_dir / "glyph_packages", SPLITS[split].styles)
         generate(folder, split, count, seed=EVALUATION_SEED, glyphs=glyphs, workers=1, progress=False)
-    return SceneSet(folder)
+    scenes = SceneSet(folder)
+    wanted = {"split": split, "count": count, "seed": EVALUATION_SEED, "generator_version": GENERATOR_VERSION}
+    found = {key: scenes.manifest.get(key) for key in wanted}
+    if found != wanted:
+        raise FileExistsError(f"{folder} holds other scenes ({found}, expected {wanted}); delete the folder, they are made anew")
+    return scenes
 
 
 def evaluate_split(engine: Engine, scenes: SceneSet, on_scene: Callable[[], None] = lambda: None) -> Figures:

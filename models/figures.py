@@ -15,12 +15,12 @@ Figures = dict[str, Any]
 _DECIMALS = 4
 _PROMPT_NAMES = {"point": "random inner point", "centre_point": "deepest point", "box": "box"}
 
-REFERRING_HEADER = ("kind", "n", "mIoU", "95 % CI", "Pr@.5", "Pr@.9", "oIoU", "gated mIoU", "gIoU", "cIoU", "N-acc", "T-acc")
-PROMPT_HEADER = ("prompt", "n", "mIoU", "95 % CI", "Pr@.5", "Pr@.9", "oIoU")
+REFERRING_HEADER = ("kind", "n", "mIoU", "95 % CI", "Pr@.5", "Pr@.9", "gated mIoU", "gIoU", "N-acc", "T-acc")
+PROMPT_HEADER = ("prompt", "n", "mIoU", "95 % CI", "Pr@.5", "Pr@.9")
 LEGEND = (
-    "mIoU, Pr@X and oIoU: over expressions that refer to something, with the mask before the model decides whether anything is "
-    "there; gated mIoU: after it. gIoU, cIoU: over all expressions, after it. N-acc: share of expressions that refer to nothing "
-    "and got nothing. T-acc: share of the others that got something. n counts both. CI: bootstrap over images."
+    "mIoU and Pr@X: over expressions that refer to something, with the mask before the model decides whether anything is there; "
+    "gated mIoU: after it. gIoU: over all expressions, after it. N-acc: share of expressions that refer to nothing and got nothing. "
+    "T-acc: share of the others that got something. n counts both. CI: bootstrap over images. oIoU, cIoU and more stand in the JSON."
 )
 
 
@@ -70,16 +70,16 @@ def prompt_rows(figures: Figures) -> list[tuple[str, ...]]:
 
 def _referring_row(kind: str, row: Figures) -> tuple[str, ...]:
     gated = row["targets"] and row["targets"]["miou"]
-    rest = (gated, row["giou"], row["ciou"], row["n_acc"], row["t_acc"])
+    rest = (gated, row["giou"], row["n_acc"], row["t_acc"])
     return (kind, str(row["n"]), *_mask_cells(row["targets_ungated"] or row["targets"]), *map(_cell, rest))
 
 
 def _mask_cells(masks: Figures | None) -> tuple[str, ...]:
     if masks is None:
-        return ("-",) * 5
+        return ("-",) * 4
     low, high = masks["miou_ci"]
     precision = masks["precision"]
-    return _cell(masks["miou"]), f"{low:.3f}-{high:.3f}", _cell(precision["0.5"]), _cell(precision["0.9"]), _cell(masks["oiou"])
+    return _cell(masks["miou"]), f"{low:.3f}-{high:.3f}", _cell(precision["0.5"]), _cell(precision["0.9"])
 
 
 def _cell(value: float | None) -> str:

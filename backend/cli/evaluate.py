@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -60,7 +61,7 @@ def _split_names(split: str) -> list[str]:
 
 
 def _measure(engine: Engine, split: str, count: int, data: Path, console: Console) -> dict[str, Any]:
-    from models import evaluate_split, figure_tables, prepare_split
+    from models import evaluate_split, prepare_split
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -71,14 +72,21 @@ def _measure(engine: Engine, split: str, count: int, data: Path, console: Consol
             raise BackendError(f"cannot make the scenes of {split}: {error}") from error
         progress.update(bar, description=split, total=len(scenes))
         figures = evaluate_split(engine, scenes, on_scene=lambda: progress.advance(bar))
-    for number, (header, rows) in enumerate(figure_tables(figures)):
-        table = Table(title=f"{split}, {count} scenes, {engine.version}" if number == 0 else None, title_justify="left")
+    _print_tables(figures, f"{split}, {count} scenes, {engine.version}", console)
+    return figures
+
+
+def _print_tables(figures: dict[str, Any], title: str, console: Console) -> None:
+    from models import figure_tables
+
+    console.print(f"\n{title}")
+    for header, rows in figure_tables(figures):
+        table = Table(box=box.SIMPLE_HEAD, padding=0)
         for column, name in enumerate(header):
             table.add_column(name, justify="right" if column else "left")
         for row in rows:
             table.add_row(*row)
         console.print(table)
-    return figures
 
 
 def _open_card(card: Path) -> ModelCard:

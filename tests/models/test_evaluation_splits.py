@@ -30,6 +30,13 @@ def test_scenes_that_are_there_are_read_and_need_no_glyphs(scenes, data_dir):
     assert not (data_dir / "glyph_packages").exists()
 
 
+def test_scenes_of_another_generator_are_not_taken_for_these(tmp_path):
+    manifest = write_split(tmp_path, "held-out-scenes", 1).path / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"generator_version": 0}))
+    with pytest.raises(FileExistsError, match="delete the folder"):
+        prepare_split("held-out-scenes", 1, tmp_path)
+
+
 def test_glyphs_that_cannot_be_had_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(GlyphSourceError, match="npm was not found"):
