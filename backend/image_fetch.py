@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 from backend.errors import ImageUnavailable, LabelStudioError
 from backend.host_rules import HostRules
@@ -150,7 +150,8 @@ class Fetcher:
             return f"{shown} answered 401: {client.unauthorized_hint()}"
         if status == 404 and "/local-files/" in url:
             return (
-                f"{shown} answered 404: the file is missing, or no Local Files storage of a project covers its folder; "
+                f"{shown} answered 404: the file {_local_file(url)!r} is missing, "
+                "or no Local Files storage of a project covers its folder; "
                 "add one in the project's settings under Cloud Storage (its path must be the folder itself or above)"
             )
         if status == 404 and "/tasks/" in url:
@@ -170,6 +171,10 @@ def _join(url: str, location: str) -> str:
         return urljoin(url, location)
     except ValueError as error:
         raise ImageUnavailable(f"{display_url(url)} redirects to a malformed address; use the final address") from error
+
+
+def _local_file(url: str) -> str:
+    return "".join(parse_qs(urlsplit(url).query).get("d", []))[:200]
 
 
 def _plain(value: str | None) -> str | None:

@@ -122,8 +122,9 @@ class ImageLoader:
                 )
             encoded = base64.urlsafe_b64encode(uri.encode()).decode()
             return client.absolute(f"/tasks/{task_id}/presign/?fileuri={encoded}"), f"{client.url} {uri}"
+        shown = uri.partition("?")[0].rpartition("@")[2][:100]
         raise ImageUnavailable(
-            f"{uri[:100]!r} is not an address that images are fetched from; use an upload, Label Studio's local files, http(s), "
+            f"{shown!r} is not an address that images are fetched from; use an upload, Label Studio's local files, http(s), "
             "a data: URI, or s3://, gs:// or azure-blob:// of a storage that Label Studio knows"
         )
 

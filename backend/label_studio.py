@@ -37,13 +37,13 @@ class LabelStudioClient:
     """
 
     def __init__(self, url: str, api_key: str | None, *, timeout: float = 30.0) -> None:
-        self.url = url.rstrip("/")
+        parts = urlsplit(url.rstrip("/"))
+        self._root = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"  # a password here would end up in messages
+        self._prefix = parts.path
+        self.url = self._root + self._prefix
         self.timeout = timeout
         self._api_key = (api_key or "").strip()
         self._origin = origin_of(self.url)
-        parts = urlsplit(self.url)
-        self._root = f"{parts.scheme}://{parts.netloc}"
-        self._prefix = parts.path
         self._access_token = ""
         self._access_until = 0.0
         self._lock = threading.Lock()

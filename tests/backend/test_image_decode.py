@@ -43,14 +43,35 @@ def test_image_of_several_strips_arrives_unchanged(monkeypatch: pytest.MonkeyPat
     assert np.array_equal(decode_image(encode(picture), max_pixels=LIMIT), np.asarray(picture))
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied_as_pillow_does(orientation: int) -> None:
-    picture = make_picture()
+def oriented(orientation: int) -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    body = encode(picture, exif=exif)
+    return exif
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied_as_pillow_does(orientation: int, format_: str) -> None:
+    body = encode(make_picture(), format_, exif=oriented(orientation))
     expected = ImageOps.exif_transpose(Image.open(BytesIO(body)))
     assert np.array_equal(decode_image(body, max_pixels=LIMIT), np.asarray(expected))
+
+
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(encode(make_picture(), "WEBP", exif=oriented(6)), id="WebP"),
+        pytest.param(encode(make_picture(), "JPEG", xmp=XMP), id="orientation in XMP alone"),
+        pytest.param(encode(make_picture(), "PNG", exif=oriented(9)), id="impossible orientation"),
+        pytest.param(encode(make_picture(), "PNG", exif=b"no exif"), id="broken EXIF"),
+    ],
+)
+def test_orientation_that_browsers_ignore_is_ignored(body: bytes) -> None:
+    assert decode_image(body, max_pixels=LIMIT).shape == (3, 5, 3)
 
 
 @pytest.mark.parametrize(

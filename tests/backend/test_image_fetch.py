@@ -257,7 +257,7 @@ def test_server_that_is_not_there_is_named() -> None:
 
 
 @pytest.fixture
-def tls_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def tls_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
     """Serves ``/a.png`` over TLS with a certificate for ``images.test``, which is trusted."""
     openssl = shutil.which("openssl")
     if openssl is None:
@@ -272,15 +272,24 @@ def tls_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]
     context.load_cert_chain(certificate, key)
     with local_server(context) as running:
         running.routes["/a.png"] = Reply(200, b"bytes")
-        yield running.port
+        yield running
     _tls_context.cache_clear()
 
 
-def test_certificate_is_checked_against_the_name_although_the_address_is_connected_to(tls_server: int) -> None:
+def test_certificate_is_checked_against_the_name_although_the_address_is_connected_to(tls_server: LocalServer) -> None:
     rules = HostRules(allowed=("*.test",), resolve=lambda host, port: ["127.0.0.1"])
-    assert make_fetcher(rules).fetch(f"https://images.test:{tls_server}/a.png").body == b"bytes"
+    assert make_fetcher(rules).fetch(f"https://images.test:{tls_server.port}/a.png").body == b"bytes"
     with pytest.raises(ImageUnavailable, match="certificate is not trusted"):
-        make_fetcher(rules).fetch(f"https://other.test:{tls_server}/a.png")
+        make_fetcher(rules).fetch(f"https://other.test:{tls_server.port}/a.png")
+
+
+def test_body_that_trickles_over_tls_is_cut_when_the_time_is_up(tls_server: LocalServer) -> None:
+    tls_server.routes["/a.png"] = Reply(200, headers={"Content-Length": "1000"}, write=drip(b"x", 0.05, 1000))
+    rules = HostRules(allowed=("*.test",), resolve=lambda host, port: ["127.0.0.1"])
+    started = time.monotonic()
+    with pytest.raises(ImageUnavailable, match="did not arrive within"):
+        make_fetcher(rules, seconds=0.5).fetch(f"https://images.test:{tls_server.port}/a.png")
+    assert time.monotonic() - started < 3
 
 
 def test_shown_address_has_no_user_no_query_and_a_bounded_length() -> None:

@@ -71,6 +71,7 @@ def test_data_uri_may_be_written_in_several_ways(tmp_path: Path, uri: str) -> No
         pytest.param("cats/1.png", "not an address", id="relative path"),
         pytest.param("file:///etc/passwd", "not an address", id="file URL"),
         pytest.param("ftp://example.com/a.png", "not an address", id="ftp"),
+        pytest.param("ftp://user:secret@example.com/a.png?key=secret", "^'example.com/a.png' is not", id="secrets are not repeated"),
         pytest.param("//example.com/a.png", "not an address", id="no scheme"),
         pytest.param("javascript:alert(1)", "not an address", id="script"),
         pytest.param("http://[::1/a.png", "malformed", id="malformed"),

@@ -167,6 +167,10 @@ def test_path_prefix_of_label_studio_is_added_once(path: str) -> None:
     assert client.file_headers(client.absolute(path)) == {"Authorization": f"Token {LEGACY}"}
 
 
+def test_password_inside_the_address_is_not_kept() -> None:
+    assert LabelStudioClient("http://user:secret@studio.example:8080/ls/", LEGACY).url == "http://studio.example:8080/ls"
+
+
 def test_default_ports_are_one_origin() -> None:
     assert origin_of("https://Example.org/a") == origin_of("https://example.org:443/b")
     assert origin_of("http://example.org") != origin_of("https://example.org")
