@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from models.engine import Engine
     from models.evaluation_splits import REPORTED_SPLITS, evaluate_split, prepare_split
     from models.figures import figure_tables
-    from models.loading import load_engine, profiles
+    from models.loading import load_engine
     from models.masks import mask_to_coco_rle
     from models.model_card import ModelCard
     from models.render import draw_overlay
-    from models.strict_weights import WeightsError
     from models.training.tiny_recipe import TrainingRun, train_tiny
     from models.types import BoolMask, Box, RgbImage, Segment
+    from models.weights_folder import WeightsError, WeightsFolder, find_weights, profiles
 
 _HOME_OF = {
     "BoolMask": "models.types",
@@ -29,14 +29,16 @@ _HOME_OF = {
     "RgbImage": "models.types",
     "Segment": "models.types",
     "TrainingRun": "models.training.tiny_recipe",
-    "WeightsError": "models.strict_weights",
+    "WeightsError": "models.weights_folder",
+    "WeightsFolder": "models.weights_folder",
     "draw_overlay": "models.render",
     "evaluate_split": "models.evaluation_splits",
     "figure_tables": "models.figures",
+    "find_weights": "models.weights_folder",
     "load_engine": "models.loading",
     "mask_to_coco_rle": "models.masks",
     "prepare_split": "models.evaluation_splits",
-    "profiles": "models.loading",
+    "profiles": "models.weights_folder",
     "train_tiny": "models.training.tiny_recipe",
 }
 
@@ -50,9 +52,11 @@ __all__ = [
     "Segment",
     "TrainingRun",
     "WeightsError",
+    "WeightsFolder",
     "draw_overlay",
     "evaluate_split",
     "figure_tables",
+    "find_weights",
     "load_engine",
     "mask_to_coco_rle",
     "prepare_split",

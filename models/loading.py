@@ -1,8 +1,8 @@
 """From the name of a profile to an engine.
 
-A profile is a weights folder (:mod:`models.weights_folder`); those that ship lie in ``models/weights/``. The folder's manifest names an
-``architecture``, and the table below says who builds it. Another model needs one folder of its own, ``models/<model>/``, with a function
-like :func:`models.ssp_sam.weights.build_engine`, and one line in the table.
+A profile is a weights folder (:mod:`models.weights_folder`). Its manifest names an ``architecture``; the table below says who builds it.
+Another model needs one folder of its own, ``models/<model>/``, with a function like :func:`models.ssp_sam.weights.build_engine`, and one
+line in the table.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ import torch
 from models.embedding_cache import EmbeddingCache
 from models.engine import Engine
 from models.ssp_sam import weights as ssp_sam
-from models.strict_weights import WeightsError
-from models.weights_folder import MANIFEST_FILE, WEIGHTS_FILE, WeightsFolder, open_weights_folder
+from models.weights_folder import MANIFEST_FILE, WeightsError, WeightsFolder, find_weights
 
-PROFILES_DIR = Path(__file__).parent / "weights"
 DEFAULT_CACHE_BYTES = 256 * 2**20
 
 BUILDERS: dict[str, Callable[[WeightsFolder, torch.device, EmbeddingCache], Engine]] = {
@@ -46,7 +44,7 @@ def load_engine(
         WeightsError: no such profile, or its files are missing, damaged or do not fit together.
         ValueError: there is no such device here.
     """
-    folder = open_weights_folder(_find(profile_or_path))
+    folder = find_weights(profile_or_path)
     architecture = folder.manifest["architecture"]
     if architecture not in BUILDERS:
         raise WeightsError(
@@ -54,11 +52,6 @@ def load_engine(
             "The weights may need a newer Wordmask"
         )
     return BUILDERS[architecture](folder, choose_device(device), EmbeddingCache(cache_bytes, cache_dir))
-
-
-def profiles() -> list[str]:
-    """Names of the profiles that ship."""
-    return sorted(manifest.parent.name for manifest in PROFILES_DIR.glob(f"*/{MANIFEST_FILE}"))
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -75,17 +68,3 @@ def choose_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); use 'auto' or 'cpu'") from error
     return device
-
-
-def _find(profile_or_path: str | Path) -> Path:
-    if str(profile_or_path) in profiles():
-        return PROFILES_DIR / str(profile_or_path)
-    path = Path(profile_or_path).expanduser()
-    if path.name == WEIGHTS_FILE and path.is_file():
-        return path.parent
-    if not path.is_dir():
-        raise WeightsError(
-            f"no profile and no folder is called {str(profile_or_path)!r}; the profiles are: {', '.join(profiles()) or 'none'}. "
-            f"Name one of them, or a folder with {MANIFEST_FILE} and {WEIGHTS_FILE}"
-        )
-    return path

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from models.weights_folder import WeightsError
+
+__all__ = ["WeightsError", "check_fit", "copy_tensors"]
+
 LISTED = 8
 """Names that a message spells out of each kind of difference."""
-
-
-class WeightsError(ValueError):
-    """Weights are missing, broken, or do not fit the network that should take them."""
 
 
 def check_fit(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, source: str, remedy: str) -> None:

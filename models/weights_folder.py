@@ -1,27 +1,26 @@
 """A folder of weights: ``model.safetensors`` (half precision, our own names) and ``engine.json`` (what kind of engine they make).
 
-This file knows folders, not networks; each architecture reads the rest of the manifest itself (see :mod:`models.loading`).
+A profile is such a folder by its name; those that ship lie in ``models/weights/``. This file finds folders and tells their version. It
+imports no torch, so that a service knows at its start what it is going to serve; :mod:`models.weights_tensors` reads the numbers.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor
-
-from models.strict_weights import WeightsError, check_fit, copy_tensors
-
 WEIGHTS_FILE = "model.safetensors"
 MANIFEST_FILE = "engine.json"
+PROFILES_DIR = Path(__file__).parent / "weights"
+
+
+class WeightsError(ValueError):
+    """Weights are missing, broken, or do not fit the network that should take them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class WeightsFolder:
 
     path: Path
     manifest: Mapping[str, Any]
-    """Content of ``engine.json``; ``architecture`` and ``release`` are always there."""
+    """Content of ``engine.json``; ``architecture`` and ``release`` are always there, each architecture reads the rest itself."""
     version: str
     """``<folder name>-<release>+<first 8 hex digits of the SHA-256 of the weights>``: other numbers, other version."""
 
@@ -39,20 +38,25 @@ class WeightsFolder:
         """Name of the profile: that of the folder."""
         return self.path.name
 
-    def load_into(self, tensors: Mapping[str, Tensor]) -> None:
-        """Copy the weights into a network's ``state_dict()``, exactly or not at all.
 
-        Raises:
-            WeightsError: the file is damaged or does not fit.
-        """
-        path = self.path / WEIGHTS_FILE
-        try:
-            found = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise WeightsError(f"{path} cannot be read as safetensors ({error}); the file is damaged: get the folder anew") from error
-        remedy = f"The weights are of another size or version of the network than {MANIFEST_FILE} says; use files that belong together"
-        check_fit(found, tensors, source=str(path), remedy=remedy)
-        copy_tensors(found, tensors)
+def profiles() -> list[str]:
+    """Names of the profiles that ship."""
+    return sorted(manifest.parent.name for manifest in PROFILES_DIR.glob(f"*/{MANIFEST_FILE}"))
+
+
+def find_weights(profile_or_path: str | Path) -> WeightsFolder:
+    """The weights that :func:`models.load_engine` would load, without loading them.
+
+    Args:
+        profile_or_path: name of a profile that ships, or path of a weights folder or of the weights file in it.
+
+    Raises:
+        WeightsError: no such profile, a file is missing or cannot be read, or the manifest is not what it should be.
+    """
+    try:
+        return open_weights_folder(_place_of(profile_or_path))
+    except (OSError, RuntimeError) as error:  # RuntimeError: a ~user that does not exist
+        raise WeightsError(f"the weights {str(profile_or_path)!r} cannot be read: {error}; check path and permissions") from error
 
 
 def open_weights_folder(path: Path) -> WeightsFolder:
@@ -66,25 +70,30 @@ def open_weights_folder(path: Path) -> WeightsFolder:
     if missing:
         raise WeightsError(f"no {' and no '.join(missing)} in {path}; a weights folder holds {MANIFEST_FILE} and {WEIGHTS_FILE}")
     manifest = _read_manifest(path / MANIFEST_FILE)
-    with (path / WEIGHTS_FILE).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    status = (path / WEIGHTS_FILE).stat()
+    digest = _digest(path / WEIGHTS_FILE, (status.st_ino, status.st_size, status.st_mtime_ns))
     return WeightsFolder(path, manifest, f"{path.name}-{manifest['release']}+{digest[:8]}")
 
 
-def save_weights_folder(folder: Path, tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> WeightsFolder:
-    """Write weights in half precision, the manifest last: a folder with a manifest is complete. Other files in the folder stay.
+def _place_of(profile_or_path: str | Path) -> Path:
+    if str(profile_or_path) in profiles():
+        return PROFILES_DIR / str(profile_or_path)
+    path = Path(profile_or_path).expanduser()
+    if path.name == WEIGHTS_FILE and path.is_file():
+        return path.parent
+    if not path.is_dir():
+        raise WeightsError(
+            f"no profile and no folder is called {str(profile_or_path)!r}; the profiles are: {', '.join(profiles()) or 'none'}. "
+            f"Name one of them, or a folder with {MANIFEST_FILE} and {WEIGHTS_FILE}"
+        )
+    return path
 
-    The same input gives the same bytes, and each file is replaced at once, so a reader never meets half of one.
 
-    Raises:
-        WeightsError: a number is too large for half precision.
-    """
-    halves = {name: _halve(name, tensor) for name, tensor in tensors.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / WEIGHTS_FILE, save(halves, metadata={"format": "pt"}))
-    lines = (f" {json.dumps(key)}: {json.dumps(value)}" for key, value in manifest.items())
-    _replace(folder / MANIFEST_FILE, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
-    return open_weights_folder(folder)
+@lru_cache(maxsize=16)
+def _digest(path: Path, identity: tuple[int, int, int]) -> str:
+    """SHA-256 of a file, in hexadecimal. ``identity`` changes with the content: a service asks more than once, and weights may be large."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -96,25 +105,3 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if absent:
         raise WeightsError(f"{path} lacks the text {' and '.join(map(repr, absent))}; expected an object that names both")
     return dict(manifest)
-
-
-def _halve(name: str, tensor: Tensor) -> Tensor:
-    tensor = tensor.detach().cpu().contiguous()
-    if not tensor.is_floating_point():
-        return tensor
-    half = tensor.to(torch.float16)
-    if not half.isfinite().all():
-        raise WeightsError(f"{name} holds values that half precision cannot (largest {tensor.abs().max():.3g}); the training diverged")
-    return half
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

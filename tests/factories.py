@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 import time
 import zlib
@@ -46,6 +47,14 @@ def make_task(task_id: int = 1, data: Mapping[str, Any] | None = None, **fields:
         "predictions": [],
         **fields,
     }
+
+
+def make_weights_folder(folder: Path, *, release: str = "1.0.0", content: bytes = b"no real weights") -> Path:
+    """A weights folder that can be found, though nothing can be loaded from it."""
+    folder.mkdir(parents=True)
+    (folder / "engine.json").write_text(json.dumps({"architecture": "ssp-sam", "release": release}), encoding="utf-8")
+    (folder / "model.safetensors").write_bytes(content)
+    return folder
 
 
 def make_mask(size_hw: tuple[int, int] = (48, 64), box: tuple[int, int, int, int] = (8, 4, 24, 20)) -> npt.NDArray[np.bool_]:

@@ -14,8 +14,8 @@ from models.ssp_sam.config import SspSamConfig, named_config
 from models.ssp_sam.engine import SspSamEngine, Thresholds
 from models.ssp_sam.model import SspSam
 from models.ssp_sam.tokenizer import FIRST_MERGE, PhraseTokenizer
-from models.strict_weights import WeightsError
-from models.weights_folder import MANIFEST_FILE, WeightsFolder, save_weights_folder
+from models.weights_folder import MANIFEST_FILE, WeightsError, WeightsFolder
+from models.weights_tensors import load_weights, save_weights_folder
 
 ARCHITECTURE = "ssp-sam"
 
@@ -28,7 +28,7 @@ def build_engine(folder: WeightsFolder, device: torch.device, cache: EmbeddingCa
     """
     config, tokenizer, thresholds = _read(folder)
     model = SspSam(config)
-    folder.load_into(model.state_dict())
+    load_weights(folder, model.state_dict())
     return SspSamEngine(
         model, tokenizer, name=folder.name, version=folder.version, device=device, thresholds=thresholds, cache=cache
     )  # fmt: skip
