@@ -1,0 +1,69 @@
+"""The shipped weights stay as good as their card says: 100 fixed scenes against one table of floors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models import ModelCard, load_engine
+from models.data.scene_folder import load_scenes
+from models.evaluation import evaluate_prompts, evaluate_referring
+from models.figures import Figures, SplitScores
+
+ROOT = Path(__file__).parents[1]
+CARD = ROOT / "models" / "weights" / "tiny" / "MODEL_CARD.md"
+CARD_SPLIT = "held-out-scenes"
+SCENES = ROOT / "tests" / "data" / "floor_scenes"
+
+FLOORS = {
+    "referring.all.targets_ungated.miou": 0.55,
+    "referring.all.targets_ungated.precision.0.5": 0.62,
+    "referring.name.targets_ungated.miou": 0.74,
+    "referring.name_color.targets_ungated.miou": 0.70,
+    "referring.multi.targets_ungated.miou": 0.64,
+    "referring.size.targets_ungated.miou": 0.50,
+    "referring.spatial.targets_ungated.miou": 0.48,
+    "referring.all.n_acc": 0.72,
+    "referring.all.t_acc": 0.90,
+    "prompts.point.miou": 0.75,
+    "prompts.box.miou": 0.81,
+}
+"""Figure -> lowest value on the fixed scenes. Some points below the card's figure, for chance: 100 scenes are few."""
+
+MOST_BELOW_THE_CARD = 0.08
+"""A floor further below than this would let a worse model pass."""
+
+
+@pytest.fixture(scope="module")
+def measured() -> Figures:
+    samples = [scene.sample for scene in load_scenes(SCENES)]
+    engine = load_engine("tiny", device="cpu")
+    return SplitScores(len(samples), evaluate_referring(engine, samples), evaluate_prompts(engine, samples)).to_json()
+
+
+def figure(figures: Figures, path: str) -> float:
+    """The figure at ``path``; the thresholds of Pr@X hold a point themselves."""
+    head, _, threshold = path.partition(".precision.")
+    value: Any = figures
+    for key in head.split("."):
+        value = value[key]
+    return value["precision"][threshold] if threshold else value
+
+
+@pytest.mark.slow
+def test_there_are_a_hundred_fixed_scenes(measured):
+    assert measured["scenes"] == 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", FLOORS)
+def test_a_figure_does_not_fall_below_its_floor(measured, path):
+    assert figure(measured, path) >= FLOORS[path]
+
+
+@pytest.mark.parametrize("path", FLOORS)
+def test_a_floor_lies_a_few_points_below_the_card(path):
+    quoted = figure(ModelCard(CARD).figures["splits"][CARD_SPLIT], path)
+    assert 0 <= quoted - FLOORS[path] <= MOST_BELOW_THE_CARD
