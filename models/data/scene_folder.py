@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from models.data.emoji_scenes.grammar import Expression as SceneExpression
 from models.data.emoji_scenes.scene import Scene
 from models.evaluation import Expression, Sample
-from models.masks import mask_to_coco_rle
+from models.masks import coco_rle_to_mask, mask_to_coco_rle
 from models.types import BoolMask
 
 INDEX = "scenes.json"
@@ -70,18 +68,13 @@ def _load_scene(folder: Path, record: dict[str, Any]) -> SampleScene:
     path = folder / record["file"]
     with Image.open(path) as picture:
         image = np.asarray(picture.convert("RGB"))
-    objects = tuple(_decode(one["segmentation"]) for one in record["objects"])
+    objects = tuple(coco_rle_to_mask(one["segmentation"]) for one in record["objects"])
     expressions = tuple(
         Expression(said["text"], said["kind"], _union([objects[target] for target in said["targets"]], image.shape[:2]))
         for said in record["expressions"]
     )
     classes = tuple(one["class"] for one in record["objects"])
     return SampleScene(path, Sample(path.stem, image, expressions, objects), classes)
-
-
-def _decode(rle: dict[str, Any]) -> BoolMask:
-    mask: npt.NDArray[np.uint8] = coco_mask.decode(rle)
-    return mask.astype(np.bool_)
 
 
 def _union(masks: Sequence[BoolMask], size_hw: tuple[int, ...]) -> BoolMask:

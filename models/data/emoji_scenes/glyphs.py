@@ -181,7 +181,7 @@ def build_bank(cache_dir: Path, styles: Iterable[str] = TRAIN_STYLES, *, size: i
     """
     glyphs: dict[tuple[str, str], tuple[Glyph, ...]] = {}
     for style, path in fetch_glyph_packages(cache_dir, styles).items():
-        for name, picture in _read_pictures(PACKAGES[style], path, size).items():
+        for name, picture in read_pictures(PACKAGES[style], path, size).items():
             glyphs[style, name] = make_glyphs(name, style, picture)
     return GlyphBank(glyphs)
 
@@ -221,8 +221,20 @@ def _npm_pack(package: GlyphPackage, cache_dir: Path) -> None:
         raise GlyphSourceError(f"`npm pack {spec}` failed ({result.returncode}): {result.stderr.strip()[-500:] or 'no output'}")
 
 
-def _read_pictures(package: GlyphPackage, path: Path, size: int) -> dict[str, npt.NDArray[np.uint8]]:
-    """Class -> RGBA picture, read by exact member name: nothing of the archive is ever written to disk."""
+def read_pictures(package: GlyphPackage, path: Path, size: int) -> dict[str, npt.NDArray[np.uint8]]:
+    """Read the glyph of every class out of a tarball, by exact member name: nothing of the archive is ever written to disk.
+
+    Args:
+        package: says where glyphs lie in the tarball.
+        path: the tarball.
+        size: longer side in pixels that larger pictures are reduced to and vector ones drawn at.
+
+    Returns:
+        Class -> uint8 ``[H, W, 4]``, not premultiplied.
+
+    Raises:
+        GlyphSourceError: the tarball lacks a class.
+    """
     wanted = {package.member_of(name): name for name in CLASSES}
     found = {wanted[member]: _decode(data, member, size) for member, data in _members(path) if member in wanted}
     missing = [name for name in CLASSES if name not in found]
