@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from backend.auth import authorize, check_auth_settings
 from backend.engine_holder import EngineHolder
-from backend.errors import BackendError, error_body
+from backend.errors import BackendError, SettingsError, error_body
 from backend.images import ImageLoader
 from backend.label_studio import client_of
 from backend.prompt_memory import PromptMemory
@@ -17,7 +17,7 @@ from backend.request_log import current_request_id, log_requests
 from backend.routes import label_studio_routes, operator_routes
 from backend.service import Service
 from backend.settings import Settings
-from models import Engine
+from models import Engine, WeightsError, find_weights
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None, i
         images: fetches the tasks' images; built from the settings when left out.
 
     Raises:
-        SettingsError: the settings cannot be used.
+        SettingsError: the settings cannot be used, or name weights that are not there.
     """
     settings = settings or Settings.from_env()
     check_auth_settings(settings)
@@ -51,14 +51,27 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None, i
 
 
 def build_service(settings: Settings, engine: Engine | None = None, images: ImageLoader | None = None) -> Service:
-    """What the app serves, without HTTP; ``service.engine.start()`` begins to load the engine. Arguments as of :func:`create_app`."""
+    """What the app serves, without HTTP; ``service.engine.start()`` begins to load the engine. As :func:`create_app` otherwise."""
     holder = EngineHolder(
         (lambda: engine) if engine is not None else (lambda: _load(settings)),
         profile=settings.profile,
+        version=engine.version if engine is not None else weights_version(settings),
         slots=settings.threads,
         max_waiting=settings.max_waiting,
     )
     return Service(settings, holder, images or build_image_loader(settings), PromptMemory(settings.data_dir / "prompts.sqlite3"))
+
+
+def weights_version(settings: Settings) -> str:
+    """Version of the weights that the settings name; nothing is loaded for it.
+
+    Raises:
+        SettingsError: there are no such weights.
+    """
+    try:
+        return find_weights(settings.profile).version
+    except WeightsError as error:
+        raise SettingsError(f"cannot serve {settings.profile!r}: {error}; --profile or WORDMASK_PROFILE says which to serve") from error
 
 
 def build_image_loader(settings: Settings) -> ImageLoader:

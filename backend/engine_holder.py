@@ -23,14 +23,16 @@ class EngineHolder:
     Args:
         load: builds the engine; called in a thread of its own by :meth:`start`.
         profile: what is being loaded, for messages.
+        version: of the weights that will be loaded; the engine's own counts as soon as it is there.
         slots: how many engine calls may run at once. A call, not a request, takes a slot: a click is answered between two tasks
             of a long batch.
         max_waiting: how many requests beyond ``slots`` may be under way; the next one is refused at once, so that threads of the
             web server stay free for ``/health``.
     """
 
-    def __init__(self, load: Callable[[], Engine], *, profile: str, slots: int, max_waiting: int) -> None:
+    def __init__(self, load: Callable[[], Engine], *, profile: str, version: str, slots: int, max_waiting: int) -> None:
         self.profile = profile
+        self._version = version
         self._load = load
         self._slots = threading.BoundedSemaphore(slots)
         self._places = threading.BoundedSemaphore(slots + max_waiting)
@@ -54,8 +56,8 @@ class EngineHolder:
 
     @property
     def version(self) -> str:
-        """Label Studio's ``model_version``; while the engine loads, a name that no prediction is ever stored under."""
-        return self._engine.version if self._engine is not None else f"{self.profile}-loading"
+        """Label Studio's ``model_version``, the same before and after the engine is there: Label Studio asks ``/setup`` first."""
+        return self._engine.version if self._engine is not None else self._version
 
     def wait(self, timeout: float) -> Engine:
         """Return the engine, waiting up to ``timeout`` seconds for it.

@@ -18,7 +18,7 @@ def serve(
     dev: Annotated[bool, typer.Option("--dev", help="Use Flask's own server, for development only.")] = False,
 ) -> None:
     """Serve masks to Label Studio until Ctrl-C."""
-    from backend.app import create_app
+    from backend.app import create_app, weights_version
     from backend.auth import check_auth_settings
     from backend.request_log import configure_logging
     from backend.server import listen, run_flask, run_gunicorn, url_of
@@ -26,9 +26,10 @@ def serve(
     given = {name: value for name, value in (("host", host), ("port", port), ("profile", profile)) if value is not None}
     settings = Settings.from_env().model_copy(update=given)
     check_auth_settings(settings)
+    version = weights_version(settings)
     listener = listen(settings.host, settings.port)
     configure_logging(settings.log_level)
-    typer.echo(f"wordmask serves {settings.profile!r} at {url_of(listener)}: the address to connect in Label Studio. Ctrl-C ends it.")
+    typer.echo(f"wordmask serves {version} at {url_of(listener)}: the address to connect in Label Studio. Ctrl-C ends it.")
     if settings.host not in ("127.0.0.1", "localhost", "::1") and settings.basic_auth_user is None:
         typer.echo("wordmask: whoever reaches this address can use it; set BASIC_AUTH_USER and BASIC_AUTH_PASS", err=True)
     if dev:

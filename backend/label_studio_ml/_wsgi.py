@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backend.app import weights_version
 from backend.auth import check_auth_settings
 from backend.errors import SettingsError
 from backend.request_log import configure_logging
@@ -31,13 +32,15 @@ def make_app(model_dir: str | None = None, basic_auth_user: str | None = None, b
         basic_auth_pass: password that Label Studio must send; ``BASIC_AUTH_PASS`` when left out.
 
     Raises:
-        SettingsError: the environment holds a value that cannot be used.
+        SettingsError: the environment holds a value that cannot be used, or names weights that are not there.
     """
     settings = Settings.from_env()
     check_auth_settings(settings)
+    weights_version(settings)
     if model_dir is not None:
         os.environ["MODEL_DIR"] = model_dir
-    # The library opens its database when it is imported: in the current folder, unless told otherwise.
+    # The library opens its database, cache.db, when it is imported: in the current folder, unless told otherwise. The command
+    # `label-studio-ml` imports it before it runs this file, and leaves an empty one there unless its own environment has MODEL_DIR.
     os.environ.setdefault("MODEL_DIR", str(settings.data_dir / "label-studio-ml"))
     from label_studio_ml.api import init_app
 
@@ -58,10 +61,10 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ[variable_name(name)] = value
     try:
         settings = Settings.from_env()
+        app = make_app(args.model_dir, args.basic_auth_user, args.basic_auth_pass)
     except SettingsError as error:
         parser.error(error.message)
     configure_logging(args.log_level or settings.log_level)
-    app = make_app(args.model_dir, args.basic_auth_user, args.basic_auth_pass)
     if args.check:
         from backend.label_studio_ml.shared import shared_service
 

@@ -15,7 +15,7 @@ from tests.factories import FakeEngine, make_image
 
 
 def hold(load: Callable[[], Engine], *, slots: int = 1, max_waiting: int = 1) -> EngineHolder:
-    holder = EngineHolder(load, profile="fake", slots=slots, max_waiting=max_waiting)
+    holder = EngineHolder(load, profile="fake", version="fake-1.0.0+announced", slots=slots, max_waiting=max_waiting)
     holder.start()
     return holder
 
@@ -24,7 +24,7 @@ def soon() -> float:
     return time.monotonic() + 5
 
 
-def test_loading_happens_behind_and_is_waited_for() -> None:
+def test_the_version_is_told_at_once_and_the_engines_own_counts_when_it_is_there() -> None:
     gate = threading.Event()
 
     def load() -> Engine:
@@ -32,7 +32,7 @@ def test_loading_happens_behind_and_is_waited_for() -> None:
         return FakeEngine()
 
     holder = hold(load)
-    assert (holder.is_ready, holder.version) == (False, "fake-loading")
+    assert (holder.is_ready, holder.version) == (False, "fake-1.0.0+announced")
     with pytest.raises(NotReady, match="still loading"):
         holder.wait(0.01)
     gate.set()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from flask.testing import FlaskClient
 import models
 from backend.label_studio_ml.shared import shared_service
 from tests.backend import label_studio_ml_stand_in as stand_in
-from tests.factories import FakeEngine, make_task
+from tests.factories import FakeEngine, make_task, make_weights_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the library, which is not ours to mend
 
@@ -45,15 +46,17 @@ def client(
 
     monkeypatch.chdir(tmp_path)  # away from a developer's .env
     monkeypatch.setenv("WORDMASK_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("MODEL_DIR", str(tmp_path / "library"))
+    monkeypatch.setenv("WORDMASK_PROFILE", str(make_weights_folder(tmp_path / "fake")))
+    monkeypatch.setenv("MODEL_DIR", "given back after the test")
+    monkeypatch.delenv("MODEL_DIR")
     monkeypatch.setitem(vars(models), "load_engine", load_engine)  # setattr would look the real one up, which loads torch
     for name in [name for name in sys.modules if name.split(".")[0] == "label_studio_ml" or name.startswith("backend.label_studio_ml.")]:
         if name != "backend.label_studio_ml.shared":
             monkeypatch.delitem(sys.modules, name)
     if request.param == "stand-in":
         stand_in.install(monkeypatch)
-    else:
-        pytest.importorskip("label_studio_ml.api", reason="the extra label-studio-ml is not installed")
+    elif importlib.util.find_spec("label_studio_ml") is None:  # not importorskip: it is for _wsgi to import it, at the right moment
+        pytest.skip("the extra label-studio-ml is not installed")
     shared_service.cache_clear()
     wsgi = importlib.import_module("backend.label_studio_ml._wsgi")
     shared_service().engine.wait(10)
@@ -141,3 +144,17 @@ def test_the_command_line_refuses_a_setting_that_does_not_exist(client: FlaskCli
     with pytest.raises(SystemExit):
         wsgi.main(["--kwargs", "profil=tiny"])
     assert "'profil' is not a setting" in capsys.readouterr().err
+
+
+def test_the_command_line_says_in_one_line_that_weights_are_missing(client: FlaskClient, capsys: pytest.CaptureFixture[str]) -> None:
+    wsgi = importlib.import_module("backend.label_studio_ml._wsgi")
+    with pytest.raises(SystemExit):
+        wsgi.main(["--kwargs", "profile=/no/such/folder"])
+    *_, line = capsys.readouterr().err.splitlines()
+    assert "cannot serve '/no/such/folder': no profile and no folder is called" in line
+
+
+def test_the_librarys_database_lies_in_the_data_folder(client: FlaskClient, tmp_path: Path) -> None:
+    post(client, "/setup", project="7.1700000000", schema=CONFIG)
+    assert os.environ["MODEL_DIR"] == str(tmp_path / "data" / "label-studio-ml")
+    assert not (tmp_path / "cache.db").exists()

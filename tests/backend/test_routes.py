@@ -14,11 +14,12 @@ import pytest
 from flask.testing import FlaskClient
 
 from backend.app import create_app
+from backend.errors import SettingsError
 from backend.regions import region_to_mask
 from models import Engine
 from tests.backend.conftest import MakeClient
 from tests.backend.messages import CONFIG, batch, box, click, gesture, typed
-from tests.factories import FakeEngine, fake_mask, make_data_uri, make_image, make_settings, make_task
+from tests.factories import FakeEngine, fake_mask, make_data_uri, make_image, make_settings, make_task, make_weights_folder
 
 PAYLOADS = Path(__file__).parents[1] / "data" / "label_studio_payloads"
 
@@ -240,8 +241,10 @@ def test_eight_annotators_at_once_each_get_the_mask_of_their_own_image(make_clie
 
 
 def loading_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: Any, **settings: Any) -> FlaskClient:
+    """A client of a service whose weights are there, but take what ``load`` takes."""
     monkeypatch.setattr("backend.app._load", load)
-    return create_app(make_settings(tmp_path, **settings)).test_client()
+    profile = str(make_weights_folder(tmp_path / "profile", content=b"abc"))
+    return create_app(make_settings(tmp_path, profile=profile, **settings)).test_client()
 
 
 def test_while_the_model_loads_the_service_is_alive_but_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,13 +255,18 @@ def test_while_the_model_loads_the_service_is_alive_but_not_ready(tmp_path: Path
         return FakeEngine()
 
     client = loading_client(tmp_path, monkeypatch, load, predict_budget_seconds=0.1)
-    assert client.get("/health").get_json() == {"status": "UP", "ready": False, "model_version": "tiny-loading"}
-    assert client.post("/setup", json={}).get_json() == {"model_version": "tiny-loading"}
+    assert client.get("/health").get_json() == {"status": "UP", "ready": False, "model_version": "profile-1.0.0+ba7816bf"}
+    assert client.post("/setup", json={}).get_json() == {"model_version": "profile-1.0.0+ba7816bf"}
     assert_error_shape(client.get("/ready"), 503)
     assert client.get("/versions").get_json() == {"versions": []}
     assert client.post("/predict", json=batch([make_task(), make_task()])).get_json() == {"results": [[], []]}
     assert client.post("/predict", json=gesture(make_task(), typed("a dog"))).get_json()["results"][0]["result"] == []
     gate.set()
+
+
+def test_weights_that_are_not_there_are_named_before_anything_is_served(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"cannot serve 'tyni': no profile and no folder .*; the profiles are: .*--profile"):
+        create_app(make_settings(tmp_path, profile="tyni"))
 
 
 def test_a_model_that_cannot_be_loaded_is_told_where_people_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ import pytest
 from backend.errors import SettingsError
 from backend.server import listen, url_of
 from tests.backend.messages import batch
-from tests.factories import make_task
+from tests.factories import make_task, make_weights_folder
 
 ROOT = Path(__file__).parents[2]
 SERVICE = """
@@ -96,12 +96,14 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
         pytest.param({"WORDMASK_THREADS": "many"}, "WORDMASK_THREADS", id="a setting that does not parse"),
         pytest.param({"BASIC_AUTH_USER": "studio"}, "belong together", id="half a login"),
         pytest.param({"WORDMASK_HOST": "203.0.113.1"}, "cannot listen", id="an address of another machine"),
+        pytest.param({"WORDMASK_PROFILE": "tyni"}, "the profiles are:", id="a profile that does not exist"),
     ],
 )
 def test_serve_ends_with_one_line_when_it_cannot_start(tmp_path: Path, environment: dict[str, str], message: str) -> None:
     command = [str(Path(sys.executable).parent / "wordmask"), "serve", "--port", "0"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("WORDMASK_", "BASIC_AUTH_", "LABEL_STUDIO_"))}
-    ended = subprocess.run(command, cwd=tmp_path, env=clean | environment, capture_output=True, text=True, timeout=60, check=False)
+    environment = clean | {"WORDMASK_PROFILE": str(make_weights_folder(tmp_path / "profile"))} | environment
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
     assert line.startswith("wordmask: ")

@@ -57,7 +57,7 @@ def test_what_is_missing_is_named(tmp_path: Path, file: str, content: bytes | No
 
 @pytest.mark.parametrize("name", ["no such profile", "\0", "x" * 5000, "~nobody-of-that-name/weights"])
 def test_names_that_cannot_be_files_are_refused_like_any_other(name: str) -> None:
-    with pytest.raises(WeightsError, match="no profile and no folder is called|cannot be read"):
+    with pytest.raises(WeightsError, match=r"no profile and no folder is called|cannot be read"):
         find_weights(name)
 
 
