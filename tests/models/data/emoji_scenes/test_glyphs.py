@@ -83,11 +83,13 @@ def test_glyphs_are_cropped_and_have_ever_smaller_copies():
 
 
 def test_pictures_are_read_by_exact_name_and_nothing_is_unpacked(tmp_path):
-    write_tarball(tmp_path / "glyphs.tgz", CLASSES)
-    pictures = read_pictures(PACKAGES["noto"], tmp_path / "glyphs.tgz", 128)
+    folder = tmp_path / "cache" / "npm"
+    folder.mkdir(parents=True)
+    write_tarball(folder / "glyphs.tgz", CLASSES)
+    pictures = read_pictures(PACKAGES["noto"], folder / "glyphs.tgz", 128)
     assert tuple(pictures) == CLASSES
     assert pictures["dog"].shape == (20, 20, 4)
-    assert [path.name for path in tmp_path.parent.rglob("*.png")] == []
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["glyphs.tgz"]
 
 
 def test_a_tarball_without_a_class_is_refused(tmp_path):
