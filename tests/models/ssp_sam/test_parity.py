@@ -38,7 +38,7 @@ def model() -> SspSam:
 
 @pytest.fixture(scope="module")
 def sample(model) -> tuple[Tensor, Tensor, Tensor]:
-    return inputs(model.config, 3, 9)
+    return inputs(model.config, 3)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
