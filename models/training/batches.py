@@ -113,7 +113,7 @@ class PatchLabels:
             covering, coverage, covered = patch_coverage(scene_set.ids(index))
             objects = scene_set.meta(index).objects
             class_of = np.array([len(classes), *(class_index[o.name] for o in objects)], dtype=np.int16)
-            colour_of = np.array([IGNORED, *(colour_index.get(o.color, IGNORED) for o in objects)], dtype=np.int16)
+            colour_of = np.array([IGNORED, *(colour_index.get(o.color or "", IGNORED) for o in objects)], dtype=np.int16)
             on_object = coverage >= OBJECT_COVERAGE
             self.classes[index][on_object] = class_of[covering[on_object]]
             self.colours[index][on_object] = colour_of[covering[on_object]]
@@ -136,7 +136,7 @@ def patch_coverage(
     blocks = cells.reshape(PATCHES, side, PATCHES, side).transpose(0, 2, 1, 3).reshape(PATCHES * PATCHES, side * side)
     counts = np.zeros((len(blocks), int(ids.max()) + 1), dtype=np.int64)
     np.add.at(counts, (np.repeat(np.arange(len(blocks)), side * side), blocks.ravel()), 1)
-    counts = counts / (side * side)
-    covered = (1 - counts[:, 0]).reshape(PATCHES, PATCHES)
-    counts[:, 0] = 0
-    return counts.argmax(axis=1).reshape(PATCHES, PATCHES), counts.max(axis=1).reshape(PATCHES, PATCHES), covered
+    shares = counts / (side * side)
+    covered = (1 - shares[:, 0]).reshape(PATCHES, PATCHES)
+    shares[:, 0] = 0
+    return shares.argmax(axis=1).reshape(PATCHES, PATCHES), shares.max(axis=1).reshape(PATCHES, PATCHES), covered

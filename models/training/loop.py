@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -54,19 +54,22 @@ class StageConfig:
         return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-class Stage(Protocol):
+Network = TypeVar("Network", bound=nn.Module, contravariant=True)
+
+
+class Stage(Protocol[Network]):
     """What one stage of a recipe has to say."""
 
     name: str
     config: StageConfig
 
-    def parameter_groups(self, model: nn.Module) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
+    def parameter_groups(self, model: Network) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
         """Trained parameters with the factor on their learning rate; everything else is frozen."""
 
-    def set_mode(self, model: nn.Module) -> None:
+    def set_mode(self, model: Network) -> None:
         """Put the model's parts into training or evaluation mode."""
 
-    def loss(self, model: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, model: Network, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Loss of one batch drawn with ``rng``, and the figures to log."""
 
 
@@ -78,7 +81,7 @@ def step_generator(seed: int, stage: str, step: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(stage.encode()), step])
 
 
-def make_optimizer(stage: Stage, model: nn.Module) -> torch.optim.AdamW:
+def make_optimizer(stage: Stage[Any], model: nn.Module) -> torch.optim.AdamW:
     """AdamW over the stage's parameters; freezes all others."""
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -94,7 +97,7 @@ def make_optimizer(stage: Stage, model: nn.Module) -> torch.optim.AdamW:
 
 
 def run_stage(
-    stage: Stage,
+    stage: Stage[Any],
     model: nn.Module,
     run_dir: Path,
     *,
@@ -156,7 +159,7 @@ def run_stage(
     return {"stage": stage.name, "seconds": round(seconds), "figures": figures, **asdict(stage.config)}
 
 
-def _train_step(stage: Stage, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, seed: int) -> dict[str, float]:
+def _train_step(stage: Stage[Any], model: nn.Module, optimizer: torch.optim.Optimizer, step: int, seed: int) -> dict[str, float]:
     rng = step_generator(seed, stage.name, step)
     torch.manual_seed(int(rng.integers(2**31)))
     factor = stage.config.learning_rate_factor(step)
@@ -167,7 +170,7 @@ def _train_step(stage: Stage, model: nn.Module, optimizer: torch.optim.Optimizer
     if not torch.isfinite(loss):
         raise FloatingPointError(f"stage {stage.name!r}, step {step}: the loss is {loss.item()}; lower the learning rate")
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.autograd.backward(loss)
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     nn.utils.clip_grad_norm_(trained, stage.config.clip_norm)
     optimizer.step()

@@ -41,7 +41,7 @@ def box_loss(predicted: Tensor, target: Tensor) -> Tensor:
     if len(predicted) == 0:
         return predicted.sum()
     l1 = (predicted - target).abs().sum(dim=1).mean()
-    giou = generalized_box_iou_loss(to_corners(predicted), to_corners(target), reduction="mean")
+    giou: Tensor = generalized_box_iou_loss(to_corners(predicted), to_corners(target), reduction="mean")
     return 5 * l1 + 2 * giou
 
 

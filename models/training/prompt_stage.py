@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -88,12 +89,13 @@ class ExpressionSampler:
         )
 
 
-def _relative_box(mask: np.ndarray) -> np.ndarray:
+def _relative_box(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     if not mask.any():
         return np.zeros(4)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     x0, x1, y0, y1 = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
-    return np.array([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0]) / mask.shape[0]
+    box: npt.NDArray[np.float64] = np.array([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0]) / mask.shape[0]
+    return box
 
 
 class PromptStage:
@@ -162,6 +164,8 @@ def text_tower(model: SspSam) -> list[nn.Parameter]:
 def expression_loss(model: SspSam, features: ImageFeatures, batch: ExpressionBatch, label_ids: Tensor) -> tuple[Tensor, dict[str, float]]:
     """Masks and boxes where there is a target; relevance, presence and naming everywhere."""
     prediction = model.decode(features.select(batch.image), model.encode_phrases(batch.ids))
+    if prediction.relevance is None or prediction.presence is None:
+        raise ValueError(f"this loss needs relevance and presence; configuration {model.config.name!r} has them switched off")
     target = batch.has_target
     masks, figures = mask_loss(prediction.low_res_logits[target], prediction.predicted_iou[target], batch.masks[target])
     patch_share = coverage(batch.masks, model.config.clip.grid).flatten(1)
@@ -170,7 +174,7 @@ def expression_loss(model: SspSam, features: ImageFeatures, batch: ExpressionBat
     boxes = box_loss(prediction.box[target], batch.boxes[target])
     naming, naming_figures = patch_text_loss(model, features.clip_tokens[:, 1:], batch.scenes, label_ids)
     with torch.no_grad():
-        right = (prediction.presence > 0) == target
+        right = (prediction.presence > 0).eq(target)
     loss = masks + RELEVANCE_WEIGHT * relevance + PRESENCE_WEIGHT * presence + BOX_WEIGHT * boxes + NAMING_WEIGHT * naming
     return loss, {
         **figures,

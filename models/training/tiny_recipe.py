@@ -21,19 +21,20 @@ from torch import Tensor
 from models.data.emoji_scenes.dataset import SceneSet, generate
 from models.data.emoji_scenes.glyphs import build_bank
 from models.data.emoji_scenes.vocabulary import CATEGORIES, CLASSES, COLORS, category_plural, plural, ways_to_say, words_for_color
+from models.embedding_cache import EmbeddingCache
 from models.evaluation_splits import scene_samples
-from models.loading import load_engine
 from models.ssp_sam.config import tiny
 from models.ssp_sam.engine import Thresholds
 from models.ssp_sam.model import SspSam
 from models.ssp_sam.tokenizer import PhraseTokenizer, vocabulary_of
-from models.ssp_sam.weights import write_weights_folder
+from models.ssp_sam.weights import build_engine, write_weights_folder
 from models.training.batches import SceneSampler
 from models.training.calibration import calibrate_presence
 from models.training.clip_stage import ClipStage, LabelText
 from models.training.loop import Stage, StageConfig, run_stage
 from models.training.prompt_stage import ExpressionSampler, JointStage, PromptStage
 from models.training.sam_stage import SamStage
+from models.weights_folder import open_weights_folder
 
 DENSE_SHARE = 0.7
 """Dense scenes show three times as many objects for the same work."""
@@ -124,7 +125,7 @@ class TinyTraining:
             self._write_record(records)
         return model.eval()
 
-    def _stage(self, name: str) -> Stage:
+    def _stage(self, name: str) -> Stage[SspSam]:
         recipe = self.recipe
         mixed = [(self._dense_set, DENSE_SHARE), (self._train_set, 1 - DENSE_SHARE)]
         if name == "clip":
@@ -143,7 +144,7 @@ class TinyTraining:
         folder = self.run_dir / "weights" / self.config.name
         write_weights_folder(model, self.tokenizer, folder, release=RELEASE, thresholds=Thresholds())
         # Calibrated on what is shipped: half-precision weights, read back.
-        engine = load_engine(str(folder), device="cpu")
+        engine = build_engine(open_weights_folder(folder), torch.device("cpu"), EmbeddingCache(0))
         threshold = calibrate_presence(engine, scene_samples(SceneSet(self.data_dir / CALIBRATION)))
         write_weights_folder(model, self.tokenizer, folder, release=RELEASE, thresholds=Thresholds(presence=threshold))
         return folder
