@@ -62,10 +62,12 @@ class Editor:
         self.page.wait_for_url(lambda url: "/user/login" not in url)
 
     def open_task(self, project: int, task: int) -> None:
-        """Open a task and wait until its image is drawn."""
+        """Open a task, wait until its image is drawn, and show all of it."""
         self.page.goto(f"{self._url}/projects/{project}/data?task={task}")
         self.page.wait_for_selector(".konvajs-content canvas")
         self.page.wait_for_load_state("networkidle")
+        # Label Studio fits the image before its toolbar takes some of the width, so its right edge lies outside at first.
+        self.page.keyboard.press("Shift+Digit1")
 
     def turn_on_auto_annotation(self) -> None:
         """Flip the switch without which Label Studio asks no backend."""
