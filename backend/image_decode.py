@@ -15,7 +15,8 @@ from models import RgbImage
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "TIFF")
 """What browsers show, and TIFF. Not all that Pillow could open: its EPS reader, for one, runs a program."""
 
-_STRIP_PIXELS = 1 << 20
+_STRIP_PIXELS = 1 << 16
+"""So few that a strip and its copies stay in the processor's cache."""
 
 
 def decode_image(body: bytes, *, max_pixels: int) -> RgbImage:
@@ -126,4 +127,4 @@ def _strip_to_rgb(strip: Image.Image) -> npt.NDArray[np.uint8]:
         white = Image.new("RGBA", strip.size, "white")
         white.alpha_composite(strip.convert("RGBA"))
         strip = white
-    return np.asarray(strip.convert("RGB"))
+    return np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
 import time
 from dataclasses import dataclass
@@ -34,15 +33,9 @@ _SIGNING = re.compile(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedImage:
-    """A decoded image.
-
-    Args:
-        rgb: uint8 ``[H, W, 3]``, turned as its EXIF orientation says.
-        digest: SHA-256 of shape and pixels, in hexadecimal; equal for equal pixels, whatever file they came from.
-    """
+    """A decoded image: uint8 ``[H, W, 3]``, turned as its EXIF orientation says."""
 
     rgb: RgbImage
-    digest: str
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -89,10 +82,7 @@ class ImageLoader:
         return self._load_cached(*self._address(uri, scheme, task_id))
 
     def _decode(self, body: bytes) -> LoadedImage:
-        rgb = decode_image(body, max_pixels=self._settings.image_max_pixels)
-        digest = hashlib.sha256(repr(rgb.shape).encode())
-        digest.update(rgb.data)
-        return LoadedImage(rgb, digest.hexdigest())
+        return LoadedImage(decode_image(body, max_pixels=self._settings.image_max_pixels))
 
     def _load_cached(self, url: str, name: str) -> LoadedImage:
         entry = self._cache.get(name)

@@ -66,8 +66,9 @@ def answer_gesture(
     pointing: list[Click | BoxGesture] = [*gestures.clicks, *gestures.boxes]
     for to_name, index in dict.fromkeys((gesture.to_name, gesture.item_index) for gesture in pointing):
         image = _image_named(plan, to_name)
-        loaded = images.load(_ref_at(task, image, index).uri, task_id=task_id(task))
-        found = _answer_pointing(_on_image(gestures, to_name, index), loaded, plan, engine)
+        uri = _ref_at(task, image, index).uri
+        # Loaded in the call: a name for it here would keep the image while the next one is decoded.
+        found = _answer_pointing(_on_image(gestures, to_name, index), images.load(uri, task_id=task_id(task)), plan, engine)
         regions += found
         if not found:
             problems.append("the clicks or boxes mark no object")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import tracemalloc
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
@@ -171,15 +172,31 @@ def test_damaged_files_give_pixels_or_a_reason(make: Callable[[], bytes], data: 
         assert decode_image(bytes(body), max_pixels=LIMIT).dtype == np.uint8
 
 
-def test_decoding_holds_one_array_of_full_size() -> None:
-    body = encode(Image.new("RGBA", (2000, 1500), (1, 2, 3, 200)))
-    tracemalloc.start()
-    try:
-        rgb = decode_image(body, max_pixels=10 * LIMIT)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 2 * rgb.nbytes
+@pytest.mark.parametrize(("mode", "bytes_per_pixel"), [("RGB", 4), ("RGBA", 4), ("L", 1), ("P", 1)])
+def test_decoding_holds_the_decoded_file_and_one_array_and_no_copy_beside_them(mode: str, bytes_per_pixel: int, tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    Image.new(mode, (4000, 3000)).save(path)
+    code = """
+import resource, sys
+from pathlib import Path
+from backend.image_decode import decode_image
+
+body = Path(sys.argv[1]).read_bytes()
+decode_image(Path(sys.argv[2]).read_bytes(), max_pixels=1 << 30)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+decode_image(body, max_pixels=1 << 30)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    (tmp_path / "small.png").write_bytes(encode(Image.new(mode, (40, 30))))
+    ended = subprocess.run(
+        [sys.executable, "-c", code, path, tmp_path / "small.png"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    grown = int(ended.stdout) * (1 if sys.platform == "darwin" else 1024)
+    assert grown / (4000 * 3000) < bytes_per_pixel + 3 + 0.5
 
 
 def test_file_on_disk_is_never_opened(tmp_path: Path) -> None:

@@ -124,16 +124,6 @@ def test_cloud_address_of_a_task_without_id_is_explained(tmp_path: Path, server:
         make_loader(tmp_path, server).load("s3://bucket/a.png", task_id=None)
 
 
-def test_equal_pixels_have_equal_digests_whatever_the_file(tmp_path: Path) -> None:
-    loader = make_loader(tmp_path)
-    bmp = BytesIO()
-    Image.fromarray(PICTURE).save(bmp, format="BMP")
-    uri = "data:image/bmp;base64," + base64.b64encode(bmp.getvalue()).decode()
-    assert loader.load(uri, task_id=None).digest == loader.load(make_data_uri(PICTURE), task_id=None).digest
-    turned = np.ascontiguousarray(make_image((6, 4), (10, 20, 30)))
-    assert loader.load(make_data_uri(turned), task_id=None).digest != loader.load(make_data_uri(PICTURE), task_id=None).digest
-
-
 def test_second_load_asks_nothing_while_the_file_is_fresh(tmp_path: Path, server: LocalServer) -> None:
     server.routes["/a.png"] = Reply(200, png(PICTURE))
     for loader in (make_loader(tmp_path), make_loader(tmp_path)):  # the second stands for a restart
