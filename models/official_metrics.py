@@ -48,9 +48,7 @@ def _resize_to_sam(mask: BoolMask) -> npt.NDArray[np.float32]:
     height, width = mask.shape
     scale = SAM_SIZE / max(height, width)
     size_wh = int(width * scale + 0.5), int(height * scale + 0.5)
-    resized: npt.NDArray[np.float32] = np.asarray(
-        Image.fromarray(mask.astype(np.float32)).resize(size_wh, Image.Resampling.BILINEAR)
-    )
+    resized: npt.NDArray[np.float32] = np.asarray(Image.fromarray(mask.astype(np.float32)).resize(size_wh, Image.Resampling.BILINEAR))
     return resized
 
 

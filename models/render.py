@@ -81,9 +81,7 @@ def _write_label(
     draw.text((x + 2 - left, y + 2 - top), text, fill=_INK if sum(colour) > 300 else _PAPER, font=font)
 
 
-def _append_strip(
-    picture: Image.Image, missing: Sequence[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-) -> Image.Image:
+def _append_strip(picture: Image.Image, missing: Sequence[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:
     text = "\n".join(f"not found: {_shorten(phrase)}" for phrase in missing)
     measure = ImageDraw.Draw(picture)
     height = int(measure.multiline_textbbox((4, 4), text, font=font)[3]) + 6
