@@ -44,7 +44,7 @@ class Settings(BaseModel):
         None, description="if set, `/webhook` wants it in the header `X-Wordmask-Secret` (Label Studio sends no Basic auth there)"
     )
 
-    profile: str = Field("tiny", description="which model serves: a profile's name or the path of a weights file")
+    profile: str = Field("tiny", description="which model serves: a profile's name or the path of a weights folder")
     device: str = Field("auto", description="where the model runs: `auto`, `cpu`, `cuda`, `cuda:1`, ...")
     embedding_cache_bytes: ByteSize = Field(ByteSize(256 * _MIB), description="memory for embeddings of images already seen")
     embedding_disk_cache: bool = Field(False, description="keep embeddings under the data folder as well, across restarts")

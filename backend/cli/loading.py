@@ -17,7 +17,7 @@ def load_for(context: typer.Context, settings: Settings, profile: str | None, de
     Args:
         context: of the command; its ``obj``, if set, loads in place of :func:`models.load_engine` (tests hand in a fake so).
         settings: give what no option says.
-        profile: a profile's name or a weights file.
+        profile: a profile's name or a weights folder.
         device: where to compute.
 
     Raises:

@@ -28,7 +28,7 @@ def segment(
     expressions: Annotated[list[str], typer.Argument(help='What to find, for example "the red car on the left".', show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for NAME-overlay.png and NAME-segments.json.")] = Path(),
     json_file: Annotated[Path | None, typer.Option("--json", help="Where the JSON goes instead; - for standard output.")] = None,
-    profile: Annotated[str | None, typer.Option(help="A model's name or weights file, if not that of the settings.")] = None,
+    profile: Annotated[str | None, typer.Option(help="A model's name or weights folder, if not that of the settings.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ..., if not that of the settings.")] = None,
     threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Lowest score kept, if not that of the settings.")] = None,
 ) -> None:

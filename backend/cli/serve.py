@@ -14,7 +14,7 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port to listen on, 0 for a free one, if not that of the settings.")
     ] = None,
-    profile: Annotated[str | None, typer.Option(help="A model's name or weights file, if not that of the settings.")] = None,
+    profile: Annotated[str | None, typer.Option(help="A model's name or weights folder, if not that of the settings.")] = None,
     dev: Annotated[bool, typer.Option("--dev", help="Use Flask's own server, for development only.")] = False,
 ) -> None:
     """Serve masks to Label Studio until Ctrl-C."""
