@@ -14,35 +14,15 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from models import Engine, load_engine
-from models.embedding_cache import EmbeddingCache
 from models.ssp_sam.config import ssp_sam_224_vit_b
-from models.ssp_sam.engine import SspSamEngine, Thresholds
-from models.ssp_sam.model import SspSam
-from models.ssp_sam.tokenizer import PhraseTokenizer
+from models.ssp_sam.weights import random_engine
 
 SIZE_HW = (480, 640)
 FIRST, SECOND = "the red car on the left", "a small dog"
-CACHE_BYTES = 256 * 2**20
-
-
-def vit_b_engine() -> Engine:
-    """SSP-SAM-224 on SAM ViT-B with random weights."""
-    torch.manual_seed(0)
-    config = ssp_sam_224_vit_b()
-    return SspSamEngine(
-        SspSam(config),
-        PhraseTokenizer(config.clip.context_length),
-        name=config.name,
-        version=f"{config.name}-random",
-        device=torch.device("cpu"),
-        thresholds=Thresholds(),
-        cache=EmbeddingCache(CACHE_BYTES),
-    )
 
 
 def images(count: int) -> Iterator[np.ndarray]:
@@ -69,7 +49,7 @@ def main() -> None:
     """Measure, print the table, then the figures as JSON."""
     rows = {
         "tiny": measure(load_engine("tiny", device="cpu"), repeats=15),
-        "SSP-SAM-224 on SAM ViT-B, random weights": measure(vit_b_engine(), repeats=3),
+        "SSP-SAM-224 on SAM ViT-B, random weights": measure(random_engine(ssp_sam_224_vit_b()), repeats=3),
     }
     table = Table("model", "first prompt, ms", "second prompt, ms", "second / first")
     for name, row in rows.items():
