@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
