@@ -92,21 +92,15 @@ class SspSamEngine:
         """Words of the phrase that these weights never saw; they read as one "unknown" word."""
         return self._tokenizer.unknown_words(phrase)
 
+    @torch.inference_mode()
     def segment(self, image: RgbImage, phrases: Sequence[str]) -> list[list[Segment]]:
         """See :meth:`models.engine.Engine.segment`."""
-        return [answer.segments for answer in self.segment_scored(image, phrases)]
+        return [answer.segments for answer in self._answers(image, phrases)]
 
     @torch.inference_mode()
     def segment_scored(self, image: RgbImage, phrases: Sequence[str]) -> list[Answer]:
         """See :meth:`models.answer.ScoredEngine.segment_scored`."""
-        check_rgb_image(image)
-        if not phrases:
-            return []
-        features = self._image_features(image)
-        answers: list[Answer] = []
-        for start in range(0, len(phrases), DECODED_AT_ONCE):
-            answers += self._answer_batch(image, features, phrases[start : start + DECODED_AT_ONCE])
-        return answers
+        return list(self._answers(image, phrases))
 
     @torch.inference_mode()
     def segment_from_points(
@@ -138,15 +132,21 @@ class SspSamEngine:
         labels = np.tile([BOX_TOP_LEFT, BOX_BOTTOM_RIGHT], (len(corners), 1))
         return self._from_prompts(image, corners, labels)
 
-    def _answer_batch(self, image: RgbImage, features: ImageFeatures, phrases: Sequence[str]) -> list[Answer]:
+    def _answers(self, image: RgbImage, phrases: Sequence[str]) -> Iterator[Answer]:
+        """One phrase after the other: a mask at full resolution is large, a hundred of them are too large."""
+        check_rgb_image(image)
+        if not phrases:
+            return
+        features = self._image_features(image)
+        for start in range(0, len(phrases), DECODED_AT_ONCE):
+            yield from self._answer_batch(image, features, phrases[start : start + DECODED_AT_ONCE])
+
+    def _answer_batch(self, image: RgbImage, features: ImageFeatures, phrases: Sequence[str]) -> Iterator[Answer]:
         text = self._model.encode_phrases(self._tokenizer(phrases).to(self._device))
         prediction = self._model.decode(features.repeat(len(phrases)), text)
         presence = self._presence(prediction)
-        # One phrase at a time from here on: a mask at full resolution is large, a hundred of them are too large.
-        return [
-            self._answer(image, features.sam, phrase, prediction.low_res_logits[row], float(presence[row]), float(quality))
-            for row, (phrase, quality) in enumerate(zip(phrases, prediction.predicted_iou, strict=True))
-        ]
+        for row, (phrase, quality) in enumerate(zip(phrases, prediction.predicted_iou, strict=True)):
+            yield self._answer(image, features.sam, phrase, prediction.low_res_logits[row], float(presence[row]), float(quality))
 
     def _image_features(self, image: RgbImage) -> ImageFeatures:
         key = f"{self._version}-{image_digest(image)}"

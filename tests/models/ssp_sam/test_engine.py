@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.answer import ScoredEngine
+from models.answer import Answer, ScoredEngine
 from models.embedding_cache import EmbeddingCache
 from models.engine import Engine
 from models.ssp_sam.config import SspSamConfig, contract, tiny
@@ -89,6 +90,18 @@ def test_a_second_prompt_on_a_known_image_runs_no_image_encoder():
     assert [[s.score for s in segments] for segments in again] == [[s.score for s in segments] for segments in first]
     one.engine.segment(picture(seed=1), PHRASES[:1])
     assert (one.clip_runs, one.sam_runs) == (2, 2)
+
+
+def test_answered_phrases_leave_no_masks_in_memory_but_those_of_their_segments():
+    one = setup()
+    held = []
+
+    def count(*_):
+        held.append(sum(type(thing) is Answer for thing in gc.get_objects()))
+
+    one.engine._model.clip.token_embedding.register_forward_hook(count)  # runs once per batch of phrases
+    one.engine.segment(picture(), PHRASES[:1] * (DECODED_AT_ONCE + 1))
+    assert held == [0, 1]
 
 
 def test_features_stay_under_the_budget_and_answers_stay_the_same():
