@@ -21,6 +21,14 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str, int], Sequence[str]]
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
+"""All that was ever given to the public internet; what older versions of Python call global beyond it may lead to this very machine."""
+
+_CLOUD_SERVICES = [
+    ipaddress.ip_network(network)
+    for network in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32")
+]
+"""Where clouds hand out credentials to the machines in them; two of these addresses look public."""
 
 
 def resolve_host(host: str, port: int) -> list[str]:
@@ -69,7 +77,7 @@ class HostRules:
         return addresses
 
     def _check(self, host: str, address: IpAddress) -> None:
-        if is_public(address) or (self.allow_private and not address.is_link_local):
+        if is_public(address) or (self.allow_private and not is_cloud_service(address)):
             return
         raise ImageUnavailable(
             f"{host} is not a public host, and images are not fetched from private addresses; "
@@ -92,12 +100,21 @@ def _parse(url: str) -> tuple[str, str, int]:
 
 def is_public(address: IpAddress) -> bool:
     """Whether an address belongs to one host of the public internet, also when it wraps an IPv4 address."""
-    if isinstance(address, ipaddress.IPv6Address):
-        wrapped = address.ipv4_mapped or address.sixtofour
-        if address in _NAT64:
-            wrapped = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if wrapped is not None:
-            return is_public(wrapped)
-        if address.teredo is not None:
-            return False
-    return address.is_global and not address.is_multicast
+    address = _unwrapped(address)
+    if isinstance(address, ipaddress.IPv6Address) and (address not in _GLOBAL_IPV6 or address.teredo is not None):
+        return False
+    return address.is_global and not address.is_multicast and not is_cloud_service(address)
+
+
+def is_cloud_service(address: IpAddress) -> bool:
+    """Whether a cloud may answer with secrets at this address, also when it wraps an IPv4 address."""
+    return any(_unwrapped(address) in network for network in _CLOUD_SERVICES)
+
+
+def _unwrapped(address: IpAddress) -> IpAddress:
+    """The IPv4 address that is reached through an IPv6 address made of it."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address

@@ -35,6 +35,12 @@ def make_rules(*addresses: str, **fields: object) -> HostRules:
         pytest.param("64:ff9b::7f00:1", False, id="loopback behind NAT64"),
         pytest.param("2002:7f00:1::", False, id="loopback inside 6to4"),
         pytest.param("::ffff:93.184.216.34", True, id="public mapped into IPv6"),
+        pytest.param("64:ff9b:1::7f00:1", False, id="loopback behind a local NAT64"),
+        pytest.param("::7f00:1", False, id="loopback inside the oldest mapping"),
+        pytest.param("::ffff:0:7f00:1", False, id="loopback behind a translator"),
+        pytest.param("fec0::1", False, id="IPv6 site-local"),
+        pytest.param("168.63.129.16", False, id="cloud service at a public address"),
+        pytest.param("192.0.0.192", False, id="cloud service at a reserved address"),
     ],
 )
 def test_public_addresses_are_told_from_the_others(address: str, expected: bool) -> None:
@@ -87,10 +93,26 @@ def test_other_port_on_the_host_of_label_studio_is_another_host() -> None:
         make_rules("127.0.0.1", label_studio=STUDIO).addresses_of("http://studio.internal:6379/")
 
 
-def test_private_hosts_can_be_allowed_as_a_whole_but_never_link_local_ones() -> None:
-    assert make_rules("10.0.0.7", allow_private=True).addresses_of("http://anything/a.png") == ("10.0.0.7",)
+@pytest.mark.parametrize("address", ["10.0.0.7", "127.0.0.1", "fd00::1", "::ffff:10.0.0.7"])
+def test_private_hosts_can_be_allowed_as_a_whole(address: str) -> None:
+    assert make_rules(address, allow_private=True).addresses_of("http://anything/a.png") == (address,)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param("169.254.169.254", id="link-local"),
+        pytest.param("fe80::1", id="IPv6 link-local"),
+        pytest.param("::ffff:169.254.169.254", id="mapped into IPv6"),
+        pytest.param("64:ff9b::a9fe:a9fe", id="behind NAT64"),
+        pytest.param("2002:a9fe:a9fe::1", id="inside 6to4"),
+        pytest.param("fd00:ec2::254", id="IPv6 of one cloud"),
+        pytest.param("100.100.100.200", id="carrier NAT of another"),
+    ],
+)
+def test_where_clouds_keep_credentials_is_never_asked(address: str) -> None:
     with pytest.raises(ImageUnavailable, match="not a public host"):
-        make_rules("169.254.169.254", allow_private=True).addresses_of("http://anything/latest/meta-data")
+        make_rules(address, allow_private=True).addresses_of("http://anything/latest/meta-data")
 
 
 @pytest.mark.parametrize(
