@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageFile
 
 from backend.errors import ImageUnavailable
+from backend.jpeg_scans import MOST_SCANS, count_scans
 from models import RgbImage
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "TIFF")
@@ -45,10 +46,14 @@ def decode_image(body: bytes, *, max_pixels: int) -> RgbImage:
                     f"the image has {width} x {height} pixels, more than {max_pixels:,}; "
                     "make it smaller, or raise WORDMASK_IMAGE_MAX_PIXELS"
                 )
+            if image.format in ("JPEG", "MPO") and (scans := count_scans(body)) > MOST_SCANS:
+                raise ImageUnavailable(f"the JPEG file is made of {scans} scans, more than {MOST_SCANS}; save it again as a usual one")
             image.load()
             return _to_rgb(image)
     except ImageUnavailable:
         raise
+    except Image.DecompressionBombError as error:  # what remains of Pillow's own limit, in its readers of GIF and WebP
+        raise ImageUnavailable("the image has more pixels than its format's reader takes; make it smaller, or save it as PNG") from error
     except MemoryError as error:
         raise ImageUnavailable("the image does not fit into memory; lower WORDMASK_IMAGE_MAX_PIXELS or use a smaller image") from error
     except Exception as error:  # Pillow's readers fail in dozens of ways on bytes that somebody else chose

@@ -125,20 +125,20 @@ class ImageLoader:
 
     def _read_data_uri(self, uri: str) -> bytes:
         limit = self._settings.image_max_bytes
-        if len(uri) > 3 * limit + 1000:  # escaped bytes take three characters each
-            raise ImageUnavailable(
-                f"the data: URI is larger than {limit / 2**20:g} MiB; make the image smaller, or raise WORDMASK_IMAGE_MAX_BYTES"
-            )
         header, comma, content = uri.partition(",")
         if not comma:
             raise ImageUnavailable("the data: URI has no comma; it must be data:image/png;base64,...")
-        raw = unquote_to_bytes(content)
-        if not header.lower().rstrip().endswith(";base64"):
-            return raw
-        try:
-            return base64.b64decode(raw)
-        except binascii.Error as error:
-            raise ImageUnavailable(f"the data: URI is not valid base64 ({error}); encode the image again") from error
+        body = unquote_to_bytes(content)
+        if header.lower().rstrip().endswith(";base64"):
+            try:
+                body = base64.b64decode(body)
+            except binascii.Error as error:
+                raise ImageUnavailable(f"the data: URI is not valid base64 ({error}); encode the image again") from error
+        if len(body) > limit:
+            raise ImageUnavailable(
+                f"the data: URI is larger than {limit / 2**20:g} MiB; make the image smaller, or raise WORDMASK_IMAGE_MAX_BYTES"
+            )
+        return body
 
 
 def cache_name(uri: str) -> str:

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 from backend.errors import ImageUnavailable
 from backend.image_decode import decode_image
+from backend.jpeg_scans import count_scans
 
 LIMIT = 1_000_000
 
@@ -151,6 +152,39 @@ def test_bytes_that_are_no_image_are_named(body: bytes, says: str) -> None:
 def test_too_many_pixels_are_refused_before_decoding() -> None:
     with pytest.raises(ImageUnavailable, match=r"1000 x 1001 pixels, more than 1,000,000; .*WORDMASK_IMAGE_MAX_PIXELS"):
         decode_image(encode(Image.new("1", (1000, 1001))), max_pixels=LIMIT)
+
+
+def test_a_frame_larger_than_the_screen_of_a_gif_counts() -> None:
+    body = bytearray(encode(Image.new("P", (4, 4)), "GIF"))
+    frame = body.index(b"\x2c", 13)
+    body[frame + 5 : frame + 9] = b"\xff" * 4
+    with pytest.raises(ImageUnavailable, match="more pixels"):
+        decode_image(bytes(body), max_pixels=LIMIT)
+
+
+def test_a_jpeg_of_endless_scans_is_refused() -> None:
+    body = encode(make_picture((64, 64)), "JPEG", progressive=True)
+    last = body.rindex(b"\xff\xc4")  # the tables of the last scan, then the scan itself
+    forged = body[:-2] + body[last:-2] * 200 + body[-2:]
+    with pytest.raises(ImageUnavailable, match=r"made of 2\d\d scans, more than 100"):
+        decode_image(forged, max_pixels=LIMIT)
+    assert decode_image(body, max_pixels=LIMIT).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "scans"),
+    [
+        pytest.param({}, 1, id="baseline"),
+        pytest.param({"progressive": True}, 10, id="progressive"),
+        pytest.param({"restart_marker_blocks": 1}, 1, id="restart markers"),
+        pytest.param({"exif": b"Exif\0\0" + b"\xff\xda\0\2" * 500}, 1, id="what looks like scans inside a segment"),
+    ],
+)
+def test_scans_of_a_jpeg_are_counted_up_to_its_end(options: dict[str, Any], scans: int) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    body = encode(noise, "JPEG", quality=95, **options)
+    assert count_scans(body + b"\xff\xda" * 500) == scans
+    assert count_scans(body[:-2]) == scans  # cut before its end marker
 
 
 def test_limit_of_ours_may_exceed_the_one_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:

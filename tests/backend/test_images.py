@@ -91,9 +91,12 @@ def test_address_that_cannot_be_used_is_explained(tmp_path: Path, uri: Any, says
         make_loader(tmp_path).load(uri, task_id=1)
 
 
-def test_huge_data_uri_is_refused_before_decoding(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "uri", [pytest.param("data:image/png;base64," + "A" * 136, id="base64"), pytest.param("data:image/png," + "A" * 101, id="plain")]
+)
+def test_huge_data_uri_is_refused_before_decoding(tmp_path: Path, uri: str) -> None:
     with pytest.raises(ImageUnavailable, match="data: URI is larger than"):
-        make_loader(tmp_path, image_max_bytes=100).load("data:image/png;base64," + "A" * 2000, task_id=None)
+        make_loader(tmp_path, image_max_bytes=100).load(uri, task_id=None)
 
 
 @pytest.mark.parametrize(
