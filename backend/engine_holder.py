@@ -138,7 +138,10 @@ class _SharedEngine:
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
-        if not self._slots.acquire(timeout=max(0.0, self._deadline - time.monotonic())):
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise EngineBusy("the time for this request is used up; ask again, for less at once")
+        if not self._slots.acquire(timeout=left):
             raise EngineBusy("the engine was busy with other requests for the whole time budget; raise WORDMASK_THREADS, or ask later")
         try:
             yield

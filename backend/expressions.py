@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from models import Engine, Segment
 
 SAME_OBJECT_IOU = 0.8
 """Two masks of one control that overlap more than this claim one object; the better one stays."""
+
+ASKED_AT_ONCE = 64
+"""Phrases in one call of the engine. Between calls other requests get their turn, and only the best masks are kept in memory."""
 
 MAX_PROMPT_CHARS = 1000
 """Longer texts are refused: the text encoders read some 77 tokens, so the rest would be dropped without a word."""
@@ -40,6 +44,10 @@ class Ask:
     control: OutputControl
     label: LabelSpec
     prompt: str | None = None
+
+
+_Claim = tuple[Ask, Segment]
+"""A segment that was found, and what it was found for."""
 
 
 def asks_of_labels(plan: LabelPlan, image_name: str, remembered: Mapping[str, str], settings: Settings) -> list[Ask]:
@@ -76,21 +84,41 @@ def find_regions(asks: Sequence[Ask], image: LoadedImage, engine: Engine, settin
         asks: phrases with their label and control.
         item_index: place of the image in the task's list of images.
     """
+    by_control: dict[OutputControl, list[Ask]] = {}
+    for ask in asks:
+        by_control.setdefault(ask.control, []).append(ask)
+    best: dict[OutputControl, list[_Claim]] = {control: [] for control in by_control}
     phrases = list(dict.fromkeys(ask.phrase for ask in asks))
-    answers = dict(zip(phrases, engine.segment(image.rgb, phrases), strict=True))
+    for start in range(0, len(phrases), ASKED_AT_ONCE):
+        asked = phrases[start : start + ASKED_AT_ONCE]
+        answers = dict(zip(asked, engine.segment(image.rgb, asked), strict=True))
+        for control, own in by_control.items():
+            best[control] = _best_of(best[control] + _claims(own, answers), control, settings)
     regions: list[Region] = []
-    for control in dict.fromkeys(ask.control for ask in asks):
-        claims = [(ask, segment) for ask in asks if ask.control == control for segment in answers[ask.phrase]]
-        threshold = settings.score_threshold if control.score_threshold is None else control.score_threshold
-        most = settings.max_regions if control.max_regions is None else control.max_regions
+    for control, claims in best.items():
         kept: list[Region] = []
-        for ask, segment in _without_doubles([claim for claim in claims if claim[1].score >= threshold]):
+        for ask, segment in claims:
             kept += segment_to_regions(segment, control, ask.label.value, prompt=ask.prompt, item_index=item_index)
-        regions += kept[:most]
+        regions += kept[: _most_regions(control, settings)]
     return regions
 
 
-def _without_doubles(claims: list[tuple[Ask, Segment]]) -> Iterator[tuple[Ask, Segment]]:
+def _claims(asks: Sequence[Ask], answers: Mapping[str, Sequence[Segment]]) -> list[_Claim]:
+    return [(ask, segment) for ask in asks for segment in answers.get(ask.phrase, ())]
+
+
+def _best_of(claims: list[_Claim], control: OutputControl, settings: Settings) -> list[_Claim]:
+    """The claims that the control may show, best first; each becomes at least one region."""
+    threshold = settings.score_threshold if control.score_threshold is None else control.score_threshold
+    sure = [claim for claim in claims if claim[1].score >= threshold]
+    return list(islice(_without_doubles(sure), _most_regions(control, settings)))
+
+
+def _most_regions(control: OutputControl, settings: Settings) -> int:
+    return settings.max_regions if control.max_regions is None else control.max_regions
+
+
+def _without_doubles(claims: list[_Claim]) -> Iterator[_Claim]:
     """Yield the claims, best first, without those on an object that a better one has.
 
     A prompt of a person or of the task beats words of the labeling config: it was asked for this very image.

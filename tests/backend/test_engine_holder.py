@@ -79,6 +79,16 @@ def test_a_request_beyond_those_that_may_wait_is_refused_at_once() -> None:
         pass
 
 
+def test_a_request_whose_time_is_over_calls_the_engine_no_more() -> None:
+    engine = FakeEngine()
+    with hold(lambda: engine).lend(time.monotonic() + 0.05) as lent:
+        lent.segment(make_image(), ["dog"])
+        time.sleep(0.06)
+        with pytest.raises(EngineBusy, match="time for this request is used up"):
+            lent.segment(make_image(), ["cat"])
+    assert engine.calls == [("segment", ["dog"])]
+
+
 def test_a_call_that_gets_no_slot_in_time_gives_up() -> None:
     entered, leave = threading.Event(), threading.Event()
 

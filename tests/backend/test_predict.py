@@ -51,6 +51,23 @@ def test_all_phrases_of_an_image_are_asked_in_one_call(predict: Any) -> None:
     assert engine.calls == [("segment", ["Dog", "the left dog", "Cat"])]
 
 
+def test_many_phrases_are_asked_in_groups_and_the_best_of_all_are_kept(predict: Any) -> None:
+    labels = "".join(f'<Label value="t{number}"/>' for number in range(150))
+    xml = f'<View><Image name="image" value="$image"/><BrushLabels name="brush" toName="image">{labels}</BrushLabels></View>'
+    engine = FakeEngine(scores={"t5": 0.93, "t100": 0.95, "t149": 0.94})
+    (prediction,) = predict([make_task()], engine, xml, settings={"max_regions": 3})
+    assert [len(phrases) for _, phrases in engine.calls] == [64, 64, 22]
+    assert labels_of(prediction) == expected_best(["t100", "t149", "t5", *(f"t{i}" for i in range(150))])
+
+
+def expected_best(phrases: list[str]) -> list[str]:
+    """The first three of a list whose fake masks differ."""
+    masks: dict[bytes, str] = {}
+    for phrase in phrases:
+        masks.setdefault(fake_mask(make_image(), phrase).tobytes(), phrase)
+    return list(masks.values())[:3]
+
+
 def test_a_prompt_of_the_task_carries_the_label_that_it_names(predict: Any) -> None:
     (prediction,) = predict([make_task(data={"image": make_data_uri(), "prompt": "the sleeping cat"})], FakeEngine())
     (region,) = [region for region in prediction.regions if "meta" in region]
