@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Request
-from werkzeug.exceptions import HTTPException
 
 from backend.errors import BadRequest
 from backend.tasks import Task
+
+MOST_GESTURES = 200
+"""Entries of a context's ``result``; a person clicks a few times, and each of them costs time of the engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,18 @@ def read_json_object(request: Request) -> Mapping[str, Any]:
     """The body of a request, which must be a JSON object.
 
     Raises:
-        BadRequest: it is not.
+        BadRequest: it is not, or does not say that it is JSON. That keeps web pages from posting here in the name of whoever reads
+            them: browsers let a page send other types to any address, but ask first before they send JSON.
     """
+    if not request.is_json:
+        raise BadRequest(f"the body has Content-Type {request.mimetype[:60]!r}; send it as application/json, as Label Studio does")
     try:
-        body = request.get_json(force=True, cache=False)
-    except HTTPException as error:
-        if error.code == 413:
-            raise
-        raise BadRequest("the body is not valid JSON; expected a JSON object as Label Studio sends it") from error
+        text = request.get_data(cache=False).decode()
+        body = json.loads(text)
+        if "\\ud" in text or "\\uD" in text:  # perhaps half of a surrogate pair, which nothing after this could encode
+            body = json.loads(json.dumps(body, ensure_ascii=False).encode(errors="replace"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadRequest("the body is not valid JSON in UTF-8; expected a JSON object as Label Studio sends it") from error
     except (RecursionError, ValueError) as error:
         raise BadRequest("the body is JSON that is nested too deeply or has a number too long to read") from error
     if not isinstance(body, dict):
@@ -78,6 +85,8 @@ def _gestures(body: Mapping[str, Any]) -> tuple[Any, ...] | None:
         return None
     if not isinstance(result, list):
         raise BadRequest(f"'params.context.result' must be a list of regions, found {_type_name(result)}")
+    if len(result) > MOST_GESTURES:
+        raise BadRequest(f"'params.context.result' holds {len(result)} regions, at most {MOST_GESTURES} are read; send the newest ones")
     return tuple(result) or None
 
 

@@ -10,16 +10,24 @@ from __future__ import annotations
 
 from typing import Any
 
+LONGEST_MESSAGE = 1000
+"""Characters; a message may repeat names that a client chose, and those may be megabytes."""
+
 
 class BackendError(Exception):
-    """A failure that somebody can act on. Subclasses set ``status`` (HTTP) and ``code`` (for programs)."""
+    """A failure that somebody can act on. Subclasses set ``status`` (HTTP) and ``code`` (for programs).
+
+    Args:
+        message: becomes one line of printable characters, whatever it repeats: it goes to logs and terminals.
+    """
 
     status = 500
     code = "internal"
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+        shown = message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 3] + "..."
+        self.message = shown if shown.isprintable() else "".join(character if character.isprintable() else " " for character in shown)
+        super().__init__(self.message)
 
 
 class SettingsError(BackendError):

@@ -18,6 +18,8 @@ from backend.errors import BadRequest
 
 MAX_JOURNAL_BYTES = 16 * 2**20
 _MAX_IDS = 10_000
+_MAX_ID = 2**63
+_LONGEST_TIME = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def parse_event(body: Mapping[str, Any]) -> Event:
         project=next(iter(_ids([body.get("project")])), None),
         annotations=_ids([annotation, *_listed(body, "annotations")]),
         tasks=_ids([task, *_listed(body, "tasks")]),
-        updated_at=updated_at if isinstance(updated_at, str) else None,
+        updated_at=updated_at[:_LONGEST_TIME] if isinstance(updated_at, str) else None,
     )
 
 
@@ -81,4 +83,4 @@ def _listed(body: Mapping[str, Any], key: str) -> list[Any]:
 def _ids(things: list[Any]) -> tuple[int, ...]:
     """Ids of objects, which Label Studio gives as ``{"id": 1}`` or as bare numbers."""
     found = (thing.get("id") if isinstance(thing, dict) else thing for thing in things)
-    return tuple(value for value in found if isinstance(value, int) and not isinstance(value, bool))
+    return tuple(value for value in found if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_ID)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from backend.label_plan import LONGEST_NAME
 from models import Box
 
 _T = TypeVar("_T")
@@ -146,7 +147,7 @@ def _label(entry: Mapping[str, Any], value: Mapping[str, Any]) -> str | None:
     for key in (str(entry.get("type")), "labels"):
         labels = value.get(key)
         if isinstance(labels, list) and labels and isinstance(labels[0], str):
-            return labels[0]
+            return labels[0][:LONGEST_NAME]
     return None
 
 

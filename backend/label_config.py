@@ -22,6 +22,7 @@ from defusedxml.ElementTree import fromstring
 
 from backend.errors import LabelConfigError
 from backend.label_plan import (
+    MOST_NAMES,
     ImageObject,
     LabelPlan,
     LabelSpec,
@@ -32,6 +33,7 @@ from backend.label_plan import (
     SmartKind,
     match_label,
     split_identifier,
+    too_many_names,
 )
 
 __all__ = [
@@ -87,7 +89,7 @@ def parse_label_config(xml: str) -> LabelPlan:
     return _parse(xml)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _parse(xml: str) -> LabelPlan:
     tags = _read_tags(xml)
     images = _read_images(tags)
@@ -108,7 +110,7 @@ def _parse(xml: str) -> LabelPlan:
             PromptControl(tag[1]["name"], _target(tag[1], names)) for tag in used if tag[0] == "textarea" and not _flag(tag, "perregion")
         ),
         prompt_field=_read_prompt_field(tags),
-        notes=tuple(_notes(on_image, used)),
+        notes=tuple(_notes(on_image)),
     )
 
 
@@ -127,6 +129,8 @@ def _with_labels(control: OutputControl, task_data: Mapping[str, Any]) -> Output
     if control.labels_field is None:
         return control
     items = task_data.get(control.labels_field)
+    if isinstance(items, list) and len(items) > MOST_NAMES:
+        raise too_many_names(len(items))
     attributes = [_label_attributes(item) for item in items] if isinstance(items, list) else []
     labels = tuple(_label_spec(item) for item in attributes if item.get("value", "").strip())
     if not isinstance(items, list) or len(labels) != len(items):
@@ -271,17 +275,17 @@ def _read_prompt_field(tags: list[_Tag]) -> str | None:
     return next((field for field in fields if field), None)
 
 
-def _notes(on_image: Iterable[_Tag], used: list[_Tag]) -> Iterable[str]:
+def _notes(on_image: Iterable[_Tag]) -> Iterable[str]:
     for tag in on_image:
         name = tag[1]["name"]
-        if tag not in used:
+        if _flag(tag, "model_skip"):
             yield f"{tag[2].tag} {name!r} is left alone: it says model_skip"
         elif tag[0] in _NOT_WRITTEN:
             yield f"{_NOT_WRITTEN[tag[0]]} {name!r} gets no regions: masks are written as brush, bitmask, polygon or rectangle"
 
 
 def _refuse_without_output(tags: list[_Tag], on_image: list[_Tag], names: set[str]) -> None:
-    lost = [tag for tag in tags if tag[0] in _OUTPUT_TAGS and tag not in on_image]
+    lost = [tag for tag in tags if tag[0] in _OUTPUT_TAGS and not _target(tag[1], names)]
     skipped = [tag for tag in on_image if tag[0] in _OUTPUT_TAGS]
     if skipped:
         reason = f"every control that can hold masks says model_skip ({skipped[0][2].tag} {skipped[0][1]['name']!r})"

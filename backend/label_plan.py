@@ -7,6 +7,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from backend.errors import LabelConfigError
+
+MOST_CONTROLS = 200
+"""Images and controls for masks of one labeling config."""
+
+MOST_NAMES = 3000
+"""Labels of one labeling config, each of their words counted; every one is asked for, on every image."""
+
+LONGEST_NAME = 1000
+
 OutputKind = Literal["brush", "bitmask", "polygon", "rectangle"]
 SmartKind = Literal["keypoint", "rectangle"]
 
@@ -103,6 +113,9 @@ class LabelPlan:
         prompt_controls: text boxes whose text asks for masks.
         prompt_field: field of the task whose text is one more prompt; ``None``: as the settings say.
         notes: what the config holds that is not used, each with the reason, for people.
+
+    Raises:
+        LabelConfigError: there is more of something than can be asked for in time.
     """
 
     images: tuple[ImageObject, ...]
@@ -112,12 +125,30 @@ class LabelPlan:
     prompt_field: str | None = None
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        controls = len(self.images) + len(self.outputs)
+        if controls > MOST_CONTROLS:
+            raise LabelConfigError(f"the labeling config has {controls} images and controls for masks, at most {MOST_CONTROLS} are read")
+        names = [name for control in self.outputs for label in control.labels for name in set(label.names)]
+        if len(names) > MOST_NAMES:
+            raise too_many_names(len(names))
+        longest = max(map(len, names), default=0)
+        if longest > LONGEST_NAME:
+            raise LabelConfigError(f"a label or one of its words has {longest} characters, at most {LONGEST_NAME} are read; shorten it")
+
     def image(self, name: str) -> ImageObject:
         """The image of that name. Raises ``KeyError`` when there is none; every control's ``to_name`` has one."""
         for image in self.images:
             if image.name == name:
                 return image
         raise KeyError(name)
+
+
+def too_many_names(found: int) -> LabelConfigError:
+    """What to say of more labels than can be asked for."""
+    return LabelConfigError(
+        f"the labeling config has {found} labels and words for them, at most {MOST_NAMES} are read; keep those that the images may hold"
+    )
 
 
 def match_label(prompt: str, control: OutputControl) -> LabelSpec | None:
@@ -136,7 +167,7 @@ def match_label(prompt: str, control: OutputControl) -> LabelSpec | None:
     return _label_inside(prompt, control) or (control.labels[0] if control.labels else None)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def _names_pattern(control: OutputControl) -> tuple[re.Pattern[str], list[int]]:
     """A pattern with one group per name, longer names first, and the place in ``control.labels`` that each group stands for."""
     found = [(words, place) for place, label in enumerate(control.labels) for name in label.names if (words := _words(name))]

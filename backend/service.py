@@ -91,12 +91,12 @@ class Service:
     def _recall(self, project: str) -> dict[str, str]:
         try:
             return self.prompts.recall(project)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeError) as error:
             self._note(project, None, f"the remembered prompts cannot be read: {error}; check WORDMASK_DATA_DIR")
             return {}
 
     def _remember(self, project: str, label: str, prompt: str) -> None:
         try:
             self.prompts.remember(project, label, prompt)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeError) as error:
             self._note(project, None, f"the prompt cannot be remembered: {error}; check WORDMASK_DATA_DIR")

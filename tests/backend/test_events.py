@@ -59,6 +59,11 @@ def test_an_event_of_odd_form_is_still_an_event(body: dict[str, Any]) -> None:
     assert parse_event({"action": "ANNOTATION_CREATED", **body}).annotations == ()
 
 
+def test_a_line_stays_short_whatever_the_event_holds() -> None:
+    event = parse_event({"action": "X", "annotation": {"id": 10**4000, "updated_at": "x" * 10**6}, "tasks": [-1, 2**63, 2**63 - 1]})
+    assert (event.annotations, event.tasks, len(event.updated_at or "")) == ((), (2**63 - 1,), 100)
+
+
 def test_a_large_journal_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "MAX_JOURNAL_BYTES", 10)
     journal = tmp_path / "events.jsonl"
