@@ -13,6 +13,8 @@ from tools.label_studio_server import ROOT
 CONFIGS = ROOT / "annotation_configs"
 MAX_ROUNDS = 5
 EXPRESSIONS_PER_SCENE = 3
+SHOWN_KINDS = ("name_color", "color", "name", "multi")
+"""Kinds of expression that the shipped model is good at, the best first; its card says how it does on the others."""
 
 
 class DemoError(RuntimeError):
@@ -79,12 +81,13 @@ def _make_project(api: LabelStudioApi, backend_url: str, *, title: str, config: 
 
 
 def distinct_expressions(expressions: Sequence[Expression]) -> tuple[Expression, ...]:
-    """The first few expressions that refer to something, and none to what another one refers to.
+    """A few expressions of the shown kinds that refer to something, and none to what another one refers to.
 
     Of two prompts for one object the backend keeps the better one, so that no object is marked twice.
     """
     chosen: list[Expression] = []
-    for expression in expressions:
+    shown = [expression for expression in expressions if expression.kind in SHOWN_KINDS]
+    for expression in sorted(shown, key=lambda expression: SHOWN_KINDS.index(expression.kind)):
         is_new = not any((expression.mask & other.mask).any() for other in chosen)
         if expression.mask.any() and is_new:
             chosen.append(expression)

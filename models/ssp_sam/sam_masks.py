@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.conv_stem import ConvStem
 from models.ssp_sam.config import SamConfig
+from models.ssp_sam.skip_pyramid import SkipPyramid
 
 
 class SamFeatures(NamedTuple):
@@ -46,8 +47,7 @@ class StemmedImageEncoder(ImageEncoderViT):  # type: ignore[misc]  # published w
     def __init__(self, stem: tuple[int, ...], width: int, out_channels: int, *, skips: bool, **kwargs: object) -> None:
         super().__init__(embed_dim=width, out_chans=out_channels, **kwargs)
         self.patch_embed = ConvStem(stem, width)
-        self.skip8 = nn.Conv2d(stem[2], out_channels // 4, 1) if skips else None
-        self.skip4 = nn.Conv2d(stem[1], out_channels // 8, 1) if skips else None
+        self.skips = SkipPyramid(stem, out_channels) if skips else None
 
     def features(self, image: Tensor) -> SamFeatures:
         """float ``[B, 3, S, S]`` -> features at strides 16, 8 and 4."""
@@ -56,9 +56,9 @@ class StemmedImageEncoder(ImageEncoderViT):  # type: ignore[misc]  # published w
         for block in self.blocks:
             tokens = block(tokens)
         embedding = self.neck(tokens.permute(0, 3, 1, 2))
-        if self.skip8 is None or self.skip4 is None:
+        if self.skips is None:
             return SamFeatures(embedding)
-        return SamFeatures(embedding, self.skip8(stride8), self.skip4(stride4))
+        return SamFeatures(embedding, *self.skips(embedding, stride8, stride4))
 
     def forward(self, image: Tensor) -> Tensor:
         """float ``[B, 3, S, S]`` -> float ``[B, d, G, G]``."""

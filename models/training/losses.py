@@ -7,6 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
+SMALLEST_AREA = 16.0
+"""Pixels; below this an object's area no longer scales its loss."""
+
 
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     """1 - dice with one smoothing pixel (spec 5.1), mean over masks; both float ``[K, H, W]``."""
@@ -34,6 +37,15 @@ def balanced_bce(logits: Tensor, target: Tensor) -> Tensor:
     inside = (loss * target).sum(dim=1) / target.sum(dim=1).clamp(min=1)
     outside = (loss * (1 - target)).sum(dim=1) / (1 - target).sum(dim=1).clamp(min=1)
     return (inside + outside).mean() / 2
+
+
+def object_bce(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy summed over the image in units of the object's area, mean over masks; both float ``[K, H, W]``.
+
+    A wrong rim of one pixel costs a small object more than a large one, as it does in IoU.
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none").flatten(1).sum(dim=1)
+    return (loss / target.flatten(1).sum(dim=1).clamp(min=SMALLEST_AREA)).mean()
 
 
 def box_loss(predicted: Tensor, target: Tensor) -> Tensor:

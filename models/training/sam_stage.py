@@ -25,14 +25,14 @@ from models.ssp_sam.sam_masks import (
 )
 from models.training.batches import SceneSampler
 from models.training.loop import StageConfig
-from models.training.losses import dice_loss, mask_iou
+from models.training.losses import balanced_bce, dice_loss, mask_iou, object_bce
 
 BOX_SHARE = 0.4
 EXTRA_CLICKS_SHARE = 0.35
 """Of the prompts that are clicks, how many have further clicks, wanted and unwanted."""
 BOX_JITTER = 0.08
 """People's boxes are off by about this share of the side."""
-CROSS_ENTROPY_WEIGHT = 5.0
+CROSS_ENTROPY_WEIGHT = 0.5
 IOU_WEIGHT = 0.5
 LOSS_SIDE = 128
 """Masks are compared at this side: twice the decoder's own, so that edges between its pixels count."""
@@ -102,8 +102,9 @@ def mask_loss(logits: Tensor, predicted_iou: Tensor, masks: Tensor) -> tuple[Ten
     logits = F.interpolate(logits.float().unsqueeze(1), masks.shape[-2:], mode="bilinear", align_corners=False).squeeze(1)
     iou = mask_iou(logits, masks)
     quality = F.mse_loss(predicted_iou.float(), iou)
-    loss = CROSS_ENTROPY_WEIGHT * F.binary_cross_entropy_with_logits(logits, masks) + dice_loss(logits, masks)
-    return loss + IOU_WEIGHT * quality, {"mask_iou": iou.mean().item()}
+    # The balanced part has a gradient from the first step on, where the others see an empty mask as nearly right.
+    cross_entropy = balanced_bce(logits, masks) + object_bce(logits, masks)
+    return dice_loss(logits, masks) + CROSS_ENTROPY_WEIGHT * cross_entropy + IOU_WEIGHT * quality, {"mask_iou": iou.mean().item()}
 
 
 def coverage(masks: npt.NDArray[np.bool_] | Tensor, side: int = LOSS_SIDE) -> Tensor:

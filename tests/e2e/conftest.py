@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from models.data.sample_scenes import SampleScene
+from models.data.sample_scenes import SampleScene, load_sample_scenes
 from tools.backend_server import BackendServer
 from tools.editor import Editor, open_browser
 from tools.label_studio_api import LabelStudioApi
@@ -24,6 +24,14 @@ class LabelStudio:
     url: str
     token: str
     api: LabelStudioApi
+
+
+def plain_scene() -> SampleScene:
+    """Two bears, a rocket and a hamburger, large and apart: these tests are about the way from words to annotations.
+
+    How good the model is elsewhere is what ``tests/test_floor.py`` measures.
+    """
+    return next(scene for scene in load_sample_scenes() if scene.path.name == "teddy-bears.png")
 
 
 def new_project(label_studio: LabelStudio, backend_url: str, config: str, scene: SampleScene, count: int = 1) -> tuple[int, int, list[int]]:

@@ -10,9 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from backend.regions import region_to_mask
-from models.data.sample_scenes import load_sample_scenes
 from models.metrics import Overlap
-from tests.e2e.conftest import LabelStudio
+from tests.e2e.conftest import LabelStudio, plain_scene
 from tools.backend_server import BackendServer
 from tools.demo_projects import CONFIGS, distinct_expressions
 from tools.editor import Editor
@@ -33,7 +32,7 @@ def _on_screen(mask: npt.NDArray[np.bool_], size_hw: tuple[int, int]) -> npt.NDA
 def test_typed_words_become_a_mask_on_the_page_and_a_region_of_the_annotation(
     label_studio: LabelStudio, backend_server: BackendServer, editor: Editor, artefacts: Path
 ) -> None:
-    api, scene = label_studio.api, load_sample_scenes()[0]
+    api, scene = label_studio.api, plain_scene()
     expression = distinct_expressions(scene.sample.expressions)[0]
     config = (CONFIGS / "text_prompt_brush.xml").read_text(encoding="utf-8")
     project = api.create_project("An annotator types", config, show_collab_predictions=False)

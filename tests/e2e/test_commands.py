@@ -11,15 +11,14 @@ from typing import Any
 
 import pytest
 
-from models.data.sample_scenes import load_sample_scenes
-from tests.e2e.conftest import LabelStudio, new_project
+from tests.e2e.conftest import LabelStudio, new_project, plain_scene
 from tools.backend_server import BackendServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.label_studio]
 
 CONFIG = """<View>
   <Image name="image" value="$image"/>
-  <BrushLabels name="mask" toName="image"><Label value="dog"/></BrushLabels>
+  <BrushLabels name="mask" toName="image"><Label value="rocket"/></BrushLabels>
 </View>"""
 
 
@@ -44,7 +43,7 @@ def wordmask(label_studio: LabelStudio, tmp_path: Path) -> Any:
 def test_preannotate_gives_each_task_one_prediction_however_often_it_runs(
     label_studio: LabelStudio, backend_server: BackendServer, wordmask: Any
 ) -> None:
-    project, _, tasks = new_project(label_studio, backend_server.url, CONFIG, load_sample_scenes()[0], count=3)
+    project, _, tasks = new_project(label_studio, backend_server.url, CONFIG, plain_scene(), count=3)
 
     runs = [wordmask("preannotate", "--project", str(project)) for _ in range(2)]
 
@@ -55,7 +54,7 @@ def test_preannotate_gives_each_task_one_prediction_however_often_it_runs(
 def test_doctor_finds_nothing_wrong_with_a_project_that_works(
     label_studio: LabelStudio, backend_server: BackendServer, wordmask: Any
 ) -> None:
-    project, _, _ = new_project(label_studio, backend_server.url, CONFIG, load_sample_scenes()[0])
+    project, _, _ = new_project(label_studio, backend_server.url, CONFIG, plain_scene())
 
     done = wordmask("doctor", "--project", str(project), "--json")
 
@@ -66,7 +65,7 @@ def test_doctor_finds_nothing_wrong_with_a_project_that_works(
 
 def test_doctor_names_a_backend_that_is_not_there_any_more(label_studio: LabelStudio, wordmask: Any, tmp_path: Path) -> None:
     with BackendServer(tmp_path / "short-lived", label_studio.url, label_studio.token) as gone:
-        project, _, _ = new_project(label_studio, gone.url, CONFIG, load_sample_scenes()[0])
+        project, _, _ = new_project(label_studio, gone.url, CONFIG, plain_scene())
 
     done = wordmask("doctor", "--project", str(project), "--no-model")
 

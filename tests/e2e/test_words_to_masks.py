@@ -9,10 +9,10 @@ import pytest
 import requests
 
 from backend.regions import region_to_mask
-from models.data.sample_scenes import SampleScene, load_sample_scenes
+from models.data.sample_scenes import SampleScene
 from models.evaluation import Expression
 from models.metrics import Overlap
-from tests.e2e.conftest import LabelStudio, new_project
+from tests.e2e.conftest import LabelStudio, new_project, plain_scene
 from tools.backend_server import BackendServer
 from tools.demo_check import prompt_gesture
 from tools.demo_projects import distinct_expressions
@@ -38,7 +38,7 @@ def _overlap(regions: list[dict[str, Any]], expression: Expression) -> float:
 @pytest.fixture(scope="module")
 def scene() -> SampleScene:
     """A shipped scene."""
-    return load_sample_scenes()[0]
+    return plain_scene()
 
 
 def test_retrieving_predictions_stores_a_mask_under_the_label_whose_words_found_it(
@@ -61,7 +61,7 @@ def test_retrieving_predictions_stores_a_mask_under_the_label_whose_words_found_
 def test_a_second_retrieve_asks_for_nothing_that_is_there(
     label_studio: LabelStudio, backend_server: BackendServer, scene: SampleScene
 ) -> None:
-    project, _, tasks = new_project(label_studio, backend_server.url, _config('<Label value="dog"/>'), scene, count=2)
+    project, _, tasks = new_project(label_studio, backend_server.url, _config('<Label value="rocket"/>'), scene, count=2)
 
     label_studio.api.retrieve_predictions(project)
     label_studio.api.retrieve_predictions(project)
@@ -73,7 +73,7 @@ def test_one_unreadable_image_leaves_the_other_tasks_their_predictions(
     label_studio: LabelStudio, backend_server: BackendServer, scene: SampleScene
 ) -> None:
     api = label_studio.api
-    project, _, (broken, whole) = new_project(label_studio, backend_server.url, _config('<Label value="dog"/>'), scene, count=2)
+    project, _, (broken, whole) = new_project(label_studio, backend_server.url, _config('<Label value="rocket"/>'), scene, count=2)
     api.set_task_data(broken, {"picture": "/data/upload/0/no-such-file.png"})
 
     api.retrieve_predictions(project)

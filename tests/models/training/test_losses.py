@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from models.training.losses import balanced_bce, box_loss, dice_loss, focal_loss, mask_iou, to_corners
+from models.training.losses import balanced_bce, box_loss, dice_loss, focal_loss, mask_iou, object_bce, to_corners
 
 SURE = 50.0
 
@@ -33,6 +33,17 @@ def test_a_small_object_weighs_as_much_as_its_background():
     target[0, 0, 0] = 1
     missed, spilled = torch.full((1, 10, 10), -2.0), torch.full((1, 10, 10), 2.0)
     assert balanced_bce(missed, target).item() == pytest.approx(balanced_bce(spilled, target).item(), rel=1e-5)
+
+
+def test_a_wrong_rim_costs_a_small_object_more():
+    def with_wrong_rim(side: int) -> float:
+        target, logits = torch.zeros(1, 40, 40), torch.full((1, 40, 40), -SURE)
+        target[0, :side, :side] = 1
+        logits[0, : side + 1, : side + 1] = SURE
+        return object_bce(logits, target).item()
+
+    assert with_wrong_rim(10) == pytest.approx(SURE * 21 / 100, rel=1e-4)
+    assert with_wrong_rim(20) == pytest.approx(SURE * 41 / 400, rel=1e-4)
 
 
 def test_box_loss_is_zero_for_equal_boxes_grows_with_distance_and_takes_none():
