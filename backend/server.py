@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Callable
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from backend.errors import SettingsError
+
+SILENCE_SECONDS = 20
+"""A client that stops sending in the middle of a request for longer is hung up on: it holds a thread, and there are few."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -25,6 +29,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         reason = error.strerror or str(error)
         raise SettingsError(f"cannot listen on {host}:{port}: {reason}; choose another --port or --host") from error
+    # Connections inherit it, and gunicorn has no such limit of its own for bodies.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SILENCE_SECONDS, 0))
     listener.listen(128)
     return listener
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +27,12 @@ ROOT = Path(__file__).parents[2]
 SERVICE = """
 import sys
 from pathlib import Path
+from backend import server
 from backend.app import create_app
 from backend.server import listen, run_gunicorn, url_of
 from tests.factories import FakeEngine, make_settings
 
+server.SILENCE_SECONDS = 2
 settings = make_settings(Path(sys.argv[1]), threads=1, max_waiting=2)
 listener = listen("127.0.0.1", 0)
 print(url_of(listener), flush=True)
@@ -72,6 +76,20 @@ def test_health_is_answered_while_every_place_for_predictions_is_taken(service: 
         thread.join()
     found = [len(body["results"][0]["result"]) if body["results"][0] else 0 for status, body in answers if status == 200]
     assert sorted(found) == [0, 0, 2, 2, 2]  # one works, two wait, the others are told to ask again
+
+
+def test_clients_that_stop_in_the_middle_of_a_request_lose_their_threads(service: tuple[str, subprocess.Popen[str]]) -> None:
+    url, _ = service
+    assert ask(url + "/health")[0] == 200
+    address = urllib.parse.urlsplit(url)
+    connections = [socket.create_connection((address.hostname, address.port)) for _ in range(7)]  # as many as there are threads
+    for connection in connections:
+        connection.sendall(b"POST /setup HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{")
+    started = time.monotonic()
+    assert ask(url + "/health")[0] == 200
+    assert 0.5 < time.monotonic() - started < 15
+    for connection in connections:
+        connection.close()
 
 
 def test_a_signal_ends_the_service(service: tuple[str, subprocess.Popen[str]]) -> None:
