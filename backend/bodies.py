@@ -47,8 +47,6 @@ def read_json_object(request: Request) -> Mapping[str, Any]:
         body = json.loads(text)
         if "\\ud" in text or "\\uD" in text:  # perhaps half of a surrogate pair, which nothing after this could encode
             body = json.loads(json.dumps(body, ensure_ascii=False).encode(errors="replace"))
-    except OSError as error:
-        raise BadRequest("the body stopped arriving before its end; send it again") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BadRequest("the body is not valid JSON in UTF-8; expected a JSON object as Label Studio sends it") from error
     except (RecursionError, ValueError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -69,16 +68,6 @@ def test_half_a_character_in_an_address_is_a_reason_like_any_other(client: Flask
     client.post("/predict", json=batch([make_task(data={"image": uri.replace("example.com", "no-such-host.invalid")})]))
     (failure,) = client.get("/status").get_json()["recent_failures"]
     assert "unexpected" not in failure["reason"]
-
-
-def test_a_body_that_stops_arriving_is_a_bad_request(client: FlaskClient) -> None:
-    class Stalled(BytesIO):
-        def read(self, size: int | None = -1) -> bytes:
-            raise BlockingIOError
-
-    answer = client.post("/setup", input_stream=Stalled(), content_length=10, content_type="application/json")
-    assert answer.status_code == 400
-    assert "stopped arriving" in message_of(answer)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
