@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.data.emoji_scenes.dataset import SceneSet, generate
 from models.data.emoji_scenes.glyphs import build_bank
@@ -209,10 +209,10 @@ def start_head(model: SspSam) -> None:
     differs by 0.4 and the generator's table of positions by 1.0: several products of small numbers stand before the sum.
     """
     visual, generator = model.visual_adapter, model.generator
-    first, *others = visual.patch_mlp.layers
-    first.weight.mul_(model.config.clip.embed_dim**0.5)  # its input has length 1, not variance 1
-    for layer in others:
-        layer.weight.mul_(2)
+    first, *others = [layer.weight for layer in visual.patch_mlp.layers if isinstance(layer, nn.Linear)]
+    first.mul_(model.config.clip.embed_dim**0.5)  # its input has length 1, not variance 1
+    for weight in others:
+        weight.mul_(2)
     visual.gaussian_sigma.fill_(1.0)
     model.linguistic_adapter.word_projection.weight.mul_(2)
     generator.mix.weight.mul_(6)
