@@ -127,7 +127,8 @@ class PromptStage:
 class JointStage(PromptStage):
     """Everything learns but CLIP's image tower; SAM's encoder slowly, with the click loss kept up.
 
-    The tower has been trained longest. In a trial where it learned along, the patches it named right fell from .67 to .52 within sixty steps.
+    The tower has been trained longest. In a trial where it learned along, the share of patches that it named right fell from .67 to .52
+    within sixty steps.
 
     Args:
         config: schedule.
