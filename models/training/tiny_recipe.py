@@ -51,10 +51,10 @@ class TinyRecipe:
     dense_scenes: int = 14000
     scenes: int = 24000
     calibration_scenes: int = 400
-    clip: StageConfig = field(default_factory=lambda: StageConfig(steps=2600, batch_size=16, learning_rate=1e-3))
-    sam: StageConfig = field(default_factory=lambda: StageConfig(steps=900, batch_size=16, learning_rate=8e-4))
-    prompt: StageConfig = field(default_factory=lambda: StageConfig(steps=900, batch_size=8, learning_rate=1e-3, warmup_steps=100))
-    joint: StageConfig = field(default_factory=lambda: StageConfig(steps=700, batch_size=10, learning_rate=4e-4))
+    clip: StageConfig = field(default_factory=lambda: StageConfig(steps=3000, batch_size=16, learning_rate=1e-3))
+    sam: StageConfig = field(default_factory=lambda: StageConfig(steps=1800, batch_size=16, learning_rate=8e-4))
+    prompt: StageConfig = field(default_factory=lambda: StageConfig(steps=1300, batch_size=8, learning_rate=1e-3, warmup_steps=100))
+    joint: StageConfig = field(default_factory=lambda: StageConfig(steps=900, batch_size=10, learning_rate=4e-4))
     expressions_per_image: int = 8
 
 
