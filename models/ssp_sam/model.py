@@ -124,8 +124,3 @@ def trainable_head(model: SspSam) -> list[nn.Parameter]:
     """Parameters of the head: everything except CLIP and SAM. With SAM's mask decoder they are what training touches (spec 3.1)."""
     frozen = {id(p) for part in (model.clip, model.sam) for p in part.parameters()}
     return [p for p in model.parameters() if id(p) not in frozen]
-
-
-def count_parameters(parameters: list[nn.Parameter]) -> int:
-    """How many numbers there are to learn."""
-    return sum(p.numel() for p in parameters)

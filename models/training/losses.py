@@ -18,15 +18,6 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     return (1 - (2 * overlap + 1) / (probability.sum(dim=1) + target.sum(dim=1) + 1)).mean()
 
 
-def focal_loss(logits: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
-    """Focal loss (spec 5.1), mean over all pixels; both float ``[K, H, W]``, target 0 or 1."""
-    probability = logits.sigmoid()
-    true_class = probability * target + (1 - probability) * (1 - target)
-    balance = alpha * target + (1 - alpha) * (1 - target)
-    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return (balance * (1 - true_class) ** gamma * cross_entropy).mean()
-
-
 def balanced_bce(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy of masks, foreground and background weighing the same in each; both float ``[K, H, W]``.
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
-from models.training.losses import balanced_bce, box_loss, dice_loss, focal_loss, mask_iou, object_bce, to_corners
+from models.training.losses import balanced_bce, box_loss, dice_loss, mask_iou, object_bce, to_corners
 
 SURE = 50.0
 
@@ -17,15 +15,6 @@ def test_dice_of_a_perfect_mask_is_zero_and_of_a_disjoint_one_nearly_one():
     target[:, :5] = 1
     assert dice_loss((target - 0.5) * SURE, target).item() == pytest.approx(0, abs=1e-6)
     assert dice_loss((0.5 - target) * SURE, target).item() == pytest.approx(1 - 1 / 101, abs=1e-5)
-
-
-def test_focal_loss_follows_its_formula_on_one_pixel():
-    logit = torch.tensor([[[0.4]]])
-    p = 1 / (1 + math.exp(-0.4))
-    expected = 0.25 * (1 - p) ** 2 * -math.log(p)
-    assert focal_loss(logit, torch.ones(1, 1, 1)).item() == pytest.approx(expected, rel=1e-5)
-    expected = 0.75 * p**2 * -math.log(1 - p)
-    assert focal_loss(logit, torch.zeros(1, 1, 1)).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_small_object_weighs_as_much_as_its_background():
