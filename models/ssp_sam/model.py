@@ -56,6 +56,8 @@ class Prediction(NamedTuple):
     """float ``[K, N]`` logits; only with the switch ``presence``."""
     presence: Tensor | None = None
     """float ``[K]`` logits; only with the switch ``presence``."""
+    earlier_relevance: tuple[Tensor, ...] = ()
+    """What the generator's earlier layers hold relevant, each like ``relevance``; made while training only, for its loss."""
 
 
 class SspSam(nn.Module):
@@ -94,13 +96,18 @@ class SspSam(nn.Module):
         fused = self.visual_adapter(images.clip_tokens, phrases.sentence, words, phrases.padding)
         tokens = self.generator(fused, phrase, words, cell_codes)
         box = self.box_head(tokens.box_token)
-        relevance, presence = self.presence_head(tokens) if self.presence_head is not None else (None, None)
+        relevance, presence = None, None
+        earlier: tuple[Tensor, ...] = ()
+        if self.presence_head is not None:
+            relevance, presence = self.presence_head(tokens)
+            if self.training:
+                earlier = tuple(map(self.presence_head.relevance_of, tokens.earlier_patches))
         prompts = tokens.prompts
         if self.point_prompts is not None:
             positive_point = self.sam.prompt_encoder.point_embeddings[1].weight
             prompts = self.point_prompts(tokens, relevance, cell_codes, positive_point)
         logits, predicted_iou = decode_masks(self.sam, images.sam, prompts)
-        return Prediction(box, logits.float(), predicted_iou.float(), relevance, presence)
+        return Prediction(box, logits.float(), predicted_iou.float(), relevance, presence, earlier)
 
     def forward(self, clip_image: Tensor, ids: Tensor, sam_image: Tensor) -> Prediction:
         """One phrase per image.

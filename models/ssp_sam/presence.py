@@ -24,12 +24,17 @@ class PresenceHead(nn.Module):
 
     def forward(self, tokens: GeneratorOutput) -> tuple[Tensor, Tensor]:
         """Relevance logits float ``[K, N]`` and presence logits float ``[K]``."""
-        relevance = self.relevance(tokens.patches).squeeze(-1).float()
+        relevance = self.relevance_of(tokens.patches)
         # The strongest patches say more about presence than the mean, which shrinks with the target.
         strongest = relevance.topk(min(4, relevance.shape[1]), dim=1).values
         evidence = torch.stack([strongest[:, 0], strongest.mean(dim=1)], dim=1)
         presence = self.presence(torch.cat([tokens.box_token, evidence.to(tokens.box_token.dtype)], dim=1))
         return relevance, presence.squeeze(-1).float()
+
+    def relevance_of(self, patches: Tensor) -> Tensor:
+        """Patches of any layer ``[K, N, d]`` -> logits float ``[K, N]``."""
+        logits: Tensor = self.relevance(patches).squeeze(-1).float()
+        return logits
 
 
 class PointPrompts(nn.Module):

@@ -22,6 +22,8 @@ class GeneratorOutput(NamedTuple):
     """``[K, Q, d]``."""
     patches: Tensor
     """``[K, N, d]``."""
+    earlier_patches: tuple[Tensor, ...] = ()
+    """The patches as each layer but the last left them, for losses on the way; each ``[K, N, d]``."""
 
 
 class PostNormLayer(nn.Module):
@@ -81,11 +83,14 @@ class PromptGenerator(nn.Module):
         if self.word_mix is not None:
             sequence.append(self.word_mix(words))
         tokens = torch.cat(sequence, dim=1)
+        states = []
         for layer in self.layers:
             tokens = layer(tokens, self.positions.weight)
-        tokens = self.norm(tokens)
+            states.append(self.norm(tokens))
         first_patch = 1 + self.prompts
-        return GeneratorOutput(tokens[:, 0], tokens[:, 1:first_patch], tokens[:, first_patch : first_patch + self.patches])
+        last = states[-1]
+        *earlier, patches = (state[:, first_patch : first_patch + self.patches] for state in states)
+        return GeneratorOutput(last[:, 0], last[:, 1:first_patch], patches, tuple(earlier))
 
 
 class BoxHead(Mlp):

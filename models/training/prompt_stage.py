@@ -19,10 +19,14 @@ from models.ssp_sam.tokenizer import PhraseTokenizer
 from models.training.batches import SceneBatch, SceneSampler
 from models.training.clip_stage import LabelText, patch_text_loss
 from models.training.loop import StageConfig
-from models.training.losses import balanced_bce, box_loss
+from models.training.losses import box_loss, object_bce, pointing_loss
 from models.training.sam_stage import SamStage, coverage, mask_loss
 
-RELEVANCE_WEIGHT = 2.0
+RELEVANCE_WEIGHT = 0.5
+EARLIER_RELEVANCE_WEIGHT = 0.25
+"""For each layer of the generator before the last: what is meant must show early, so that later layers can compare."""
+SMALLEST_PATCH_AREA = 4.0
+"""Patches; in units of this area count phrases without a target and with a tiny one."""
 PRESENCE_WEIGHT = 1.0
 BOX_WEIGHT = 0.2
 NAMING_WEIGHT = 0.5
@@ -175,17 +179,34 @@ def expression_loss(model: SspSam, features: ImageFeatures, batch: ExpressionBat
     target = batch.has_target
     masks, figures = mask_loss(prediction.low_res_logits[target], prediction.predicted_iou[target], batch.masks[target])
     patch_share = coverage(batch.masks, model.config.clip.grid).flatten(1)
-    relevance = balanced_bce(prediction.relevance, patch_share)
+    relevance = relevance_loss(prediction.relevance, patch_share, target)
+    earlier = sum((relevance_loss(one, patch_share, target) for one in prediction.earlier_relevance), relevance.new_zeros(()))
     presence = F.binary_cross_entropy_with_logits(prediction.presence, target.float())
     boxes = box_loss(prediction.box[target], batch.boxes[target])
     naming, naming_figures = patch_text_loss(model, features.clip_tokens[:, 1:], batch.scenes, label_ids)
     with torch.no_grad():
         right = (prediction.presence > 0).eq(target)
-    loss = masks + RELEVANCE_WEIGHT * relevance + PRESENCE_WEIGHT * presence + BOX_WEIGHT * boxes + NAMING_WEIGHT * naming
+        pointed = prediction.relevance[target].argmax(dim=1, keepdim=True)
+        pointing = patch_share[target].gather(1, pointed) > 0.5
+    loss = masks + PRESENCE_WEIGHT * presence + BOX_WEIGHT * boxes + NAMING_WEIGHT * naming
+    loss = loss + RELEVANCE_WEIGHT * relevance + EARLIER_RELEVANCE_WEIGHT * earlier
     return loss, {
         **figures,
         "relevance_loss": relevance.item(),
+        "pointing_accuracy": pointing.float().mean().item(),
         "presence_accuracy": right.float().mean().item(),
         "box_loss": boxes.item(),
         "name_accuracy": naming_figures["name_accuracy"],
     }
+
+
+def relevance_loss(relevance: Tensor, patch_share: Tensor, has_target: Tensor) -> Tensor:
+    """Every patch by itself, and all patches of a phrase against each other.
+
+    Args:
+        relevance: logits float ``[K, N]``.
+        patch_share: how much of each patch the target covers, float ``[K, N]``; zeros for "no target".
+        has_target: bool ``[K]``.
+    """
+    alone = object_bce(relevance, patch_share, SMALLEST_PATCH_AREA)
+    return alone + pointing_loss(relevance[has_target], patch_share[has_target])

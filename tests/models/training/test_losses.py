@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from models.training.losses import balanced_bce, box_loss, dice_loss, mask_iou, object_bce, to_corners
+from models.training.losses import balanced_bce, box_loss, dice_loss, mask_iou, object_bce, pointing_loss, to_corners
 
 SURE = 50.0
 
@@ -33,6 +35,15 @@ def test_a_wrong_rim_costs_a_small_object_more():
 
     assert with_wrong_rim(10) == pytest.approx(SURE * 21 / 100, rel=1e-4)
     assert with_wrong_rim(20) == pytest.approx(SURE * 41 / 400, rel=1e-4)
+
+
+def test_pointing_at_the_wrong_one_of_two_costs_more_than_at_both_and_at_the_right_one_nothing():
+    target = torch.tensor([[0.0, 1.0, 0.0, 0.0]])
+    right, both, wrong = (torch.tensor([logits]) for logits in ([0, SURE, 0, 0], [0, SURE, SURE, 0], [0, 0, 9.0, 0]))
+    assert pointing_loss(right, target).item() == pytest.approx(0, abs=1e-5)
+    assert pointing_loss(both, target).item() == pytest.approx(math.log(2), abs=1e-5)
+    assert pointing_loss(wrong, target).item() == pytest.approx(9, abs=0.01)
+    assert pointing_loss(right[:0], target[:0]).item() == 0
 
 
 def test_box_loss_is_zero_for_equal_boxes_grows_with_distance_and_takes_none():
