@@ -52,7 +52,7 @@ class TinyRecipe:
     scenes: int = 24000
     calibration_scenes: int = 400
     clip: StageConfig = field(default_factory=lambda: StageConfig(steps=3000, batch_size=16, learning_rate=1e-3))
-    sam: StageConfig = field(default_factory=lambda: StageConfig(steps=1800, batch_size=16, learning_rate=8e-4))
+    sam: StageConfig = field(default_factory=lambda: StageConfig(steps=2200, batch_size=16, learning_rate=8e-4))
     prompt: StageConfig = field(default_factory=lambda: StageConfig(steps=1300, batch_size=8, learning_rate=1e-3, warmup_steps=100))
     joint: StageConfig = field(default_factory=lambda: StageConfig(steps=900, batch_size=10, learning_rate=4e-4))
     expressions_per_image: int = 8
