@@ -78,7 +78,7 @@ everything highest lowest
 
 CALIBRATION = "calibration"
 """The split that thresholds are chosen on; never reported."""
-RELEASE = "0.1.0"
+RELEASE = "0.2.0"
 """Of the weights; part of the version that Label Studio shows."""
 STAGES = ("clip", "sam", "prompt", "joint")
 Report = Callable[[str, int, int, dict[str, float]], None]
