@@ -68,7 +68,7 @@ _SMART_KINDS: dict[str, SmartKind] = {
 _NOT_WRITTEN = {"ellipselabels": "EllipseLabels", "ellipse": "Ellipse", "vectorlabels": "VectorLabels", "vector": "Vector"}
 _ADVICE = 'add <BrushLabels name="mask" toName="IMAGE"> with labels, or start from one of the files in annotation_configs/'
 
-_Tag = tuple[str, dict[str, str], Element]
+Tag = tuple[str, dict[str, str], Element]
 """Lower-case tag, attributes by lower-case name, element. Label Studio's editor takes both in any case."""
 
 
@@ -91,10 +91,10 @@ def parse_label_config(xml: str) -> LabelPlan:
 
 @lru_cache(maxsize=16)
 def _parse(xml: str) -> LabelPlan:
-    tags = _read_tags(xml)
-    images = _read_images(tags)
+    tags = read_tags(xml)
+    images = read_images(tags)
     names = {image.name for image in images}
-    on_image = [tag for tag in tags if _target(tag[1], names)]
+    on_image = [tag for tag in tags if target_image(tag[1], names)]
     used = [tag for tag in on_image if not _flag(tag, "model_skip")]
     outputs = tuple(_output_control(tag, names) for tag in used if tag[0] in _OUTPUT_TAGS)
     if not outputs:
@@ -104,10 +104,12 @@ def _parse(xml: str) -> LabelPlan:
         images=images,
         outputs=outputs,
         smart_controls=tuple(
-            SmartControl(tag[1]["name"], _SMART_KINDS[tag[0]], _target(tag[1], names), _read_labels(tag)) for tag in smart
+            SmartControl(tag[1]["name"], _SMART_KINDS[tag[0]], target_image(tag[1], names), read_labels(tag)) for tag in smart
         ),
         prompt_controls=tuple(
-            PromptControl(tag[1]["name"], _target(tag[1], names)) for tag in used if tag[0] == "textarea" and not _flag(tag, "perregion")
+            PromptControl(tag[1]["name"], target_image(tag[1], names))
+            for tag in used
+            if tag[0] == "textarea" and not _flag(tag, "perregion")
         ),
         prompt_field=_read_prompt_field(tags),
         notes=tuple(_notes(on_image)),
@@ -147,8 +149,12 @@ def _label_attributes(item: Any) -> dict[str, str]:
     return {str(key).lower(): value for key, value in item.items() if isinstance(value, str)} if isinstance(item, dict) else {}
 
 
-def _read_tags(xml: str) -> list[_Tag]:
-    """All elements in document order."""
+def read_tags(xml: str) -> list[Tag]:
+    """All elements in document order.
+
+    Raises:
+        LabelConfigError: not XML, or with a DTD or entities.
+    """
     try:
         root = fromstring(xml, forbid_dtd=True)
     except DefusedXmlException as error:
@@ -161,7 +167,8 @@ def _read_tags(xml: str) -> list[_Tag]:
     return [(e.tag.lower(), {key.lower(): value for key, value in e.attrib.items()}, e) for e in elements]
 
 
-def _read_images(tags: list[_Tag]) -> tuple[ImageObject, ...]:
+def read_images(tags: list[Tag]) -> tuple[ImageObject, ...]:
+    """The images, at least one. Raises ``LabelConfigError`` when there is none or one names no field of the task."""
     images = []
     for tag, attributes, _ in tags:
         if tag != "image":
@@ -183,15 +190,15 @@ def _read_images(tags: list[_Tag]) -> tuple[ImageObject, ...]:
     return tuple(images)
 
 
-def _output_control(tag: _Tag, image_names: set[str]) -> OutputControl:
+def _output_control(tag: Tag, image_names: set[str]) -> OutputControl:
     name, kind = _OUTPUT_TAGS[tag[0]]
     attributes = tag[1]
     field = attributes.get("value", "").strip()
     return OutputControl(
         name=attributes["name"],
         kind=kind,
-        to_name=_target(attributes, image_names),
-        labels=_read_labels(tag),
+        to_name=target_image(attributes, image_names),
+        labels=read_labels(tag),
         tag=name,
         smart=_flag(tag, "smart"),
         score_threshold=_number(tag, "model_score_threshold", 0.0, 1.0),
@@ -201,14 +208,14 @@ def _output_control(tag: _Tag, image_names: set[str]) -> OutputControl:
     )
 
 
-def _target(attributes: Mapping[str, str], image_names: set[str]) -> str:
+def target_image(attributes: Mapping[str, str], image_names: set[str]) -> str:
     """The image that a named control belongs to; empty when it belongs to none."""
     if not attributes.get("name"):
         return ""
     return next((name for name in (part.strip() for part in attributes.get("toname", "").split(",")) if name in image_names), "")
 
 
-def _read_labels(tag: _Tag) -> tuple[LabelSpec, ...]:
+def read_labels(tag: Tag) -> tuple[LabelSpec, ...]:
     """The labels of a control, in order; of two with one value the first."""
     found = ({key.lower(): value for key, value in e.attrib.items()} for e in tag[2].iter() if _is_label(e))
     labels: dict[str, LabelSpec] = {}
@@ -239,14 +246,14 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
-def _flag(tag: _Tag, attribute: str) -> bool:
+def _flag(tag: Tag, attribute: str) -> bool:
     text = tag[1].get(attribute, "false").strip().lower()
     if text not in ("true", "false", "1", "0", "yes", "no", ""):
         raise _attribute_error(tag, attribute, "true or false")
     return text in ("true", "1", "yes")
 
 
-def _number(tag: _Tag, attribute: str, low: float, high: float) -> float | None:
+def _number(tag: Tag, attribute: str, low: float, high: float) -> float | None:
     if attribute not in tag[1]:
         return None
     try:
@@ -258,24 +265,24 @@ def _number(tag: _Tag, attribute: str, low: float, high: float) -> float | None:
     return value
 
 
-def _whole_number(tag: _Tag, attribute: str) -> int | None:
+def _whole_number(tag: Tag, attribute: str) -> int | None:
     value = _number(tag, attribute, 1, 1_000_000)
     if value is not None and value != int(value):
         raise _attribute_error(tag, attribute, "a whole number")
     return None if value is None else int(value)
 
 
-def _attribute_error(tag: _Tag, attribute: str, expected: str) -> LabelConfigError:
+def _attribute_error(tag: Tag, attribute: str, expected: str) -> LabelConfigError:
     found = f"{tag[2].tag} {tag[1].get('name', '')!r} has {attribute}={tag[1][attribute]!r:.60}"
     return LabelConfigError(f"{found}; expected {expected}; correct it in the labeling config or leave it out")
 
 
-def _read_prompt_field(tags: list[_Tag]) -> str | None:
+def _read_prompt_field(tags: list[Tag]) -> str | None:
     fields = (attributes.get("model_prompt_field", "").strip().lstrip("$") for _, attributes, _ in tags)
     return next((field for field in fields if field), None)
 
 
-def _notes(on_image: Iterable[_Tag]) -> Iterable[str]:
+def _notes(on_image: Iterable[Tag]) -> Iterable[str]:
     for tag in on_image:
         name = tag[1]["name"]
         if _flag(tag, "model_skip"):
@@ -284,8 +291,8 @@ def _notes(on_image: Iterable[_Tag]) -> Iterable[str]:
             yield f"{_NOT_WRITTEN[tag[0]]} {name!r} gets no regions: masks are written as brush, bitmask, polygon or rectangle"
 
 
-def _refuse_without_output(tags: list[_Tag], on_image: list[_Tag], names: set[str]) -> None:
-    lost = [tag for tag in tags if tag[0] in _OUTPUT_TAGS and not _target(tag[1], names)]
+def _refuse_without_output(tags: list[Tag], on_image: list[Tag], names: set[str]) -> None:
+    lost = [tag for tag in tags if tag[0] in _OUTPUT_TAGS and not target_image(tag[1], names)]
     skipped = [tag for tag in on_image if tag[0] in _OUTPUT_TAGS]
     if skipped:
         reason = f"every control that can hold masks says model_skip ({skipped[0][2].tag} {skipped[0][1]['name']!r})"
