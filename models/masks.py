@@ -44,12 +44,27 @@ def mask_to_coco_rle(mask: BoolMask) -> CocoRle:
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     leading = [0] if flat[0] else []
     runs = np.diff(np.concatenate([[0], leading, changes, [flat.size]])).astype(np.int64)
-    runs[3:] -= runs[1:-2].copy()
-    return {"size": [mask.shape[0], mask.shape[1]], "counts": _write_numbers(runs)}
+    return runs_to_coco_rle(runs, (mask.shape[0], mask.shape[1]))
 
 
-def coco_rle_to_mask(rle: CocoRle) -> BoolMask:
-    """Decode to a bool mask ``[H, W]``.
+def runs_to_coco_rle(runs: npt.NDArray[np.int64], size_hw: tuple[int, int]) -> CocoRle:
+    """Compress COCO's uncompressed RLE.
+
+    Args:
+        runs: int64 ``[N]``, lengths of the runs, beginning with a (possibly empty) run of 0.
+        size_hw: height and width of the mask.
+
+    Raises:
+        ValueError: a run is negative, or they do not fill the mask exactly.
+    """
+    _check_runs(runs, size_hw)
+    numbers = runs.copy()
+    numbers[3:] -= runs[1:-2]
+    return {"size": [*size_hw], "counts": _write_numbers(numbers)}
+
+
+def coco_rle_to_runs(rle: CocoRle) -> npt.NDArray[np.int64]:
+    """The lengths of the runs, int64 ``[N]``; every second one, beginning with the second, is of pixels inside the mask.
 
     Raises:
         ValueError: the counts are not of this code, or their runs do not fill the mask exactly.
@@ -58,9 +73,23 @@ def coco_rle_to_mask(rle: CocoRle) -> BoolMask:
     runs = _read_numbers(rle["counts"])
     runs[1::2] = np.cumsum(runs[1::2])
     runs[2::2] = np.cumsum(runs[2::2])
-    if (runs < 0).any() or runs.sum() != height * width:
-        raise ValueError(f"the runs of a COCO RLE must add up to {height} x {width} pixels, found {int(runs.sum())}")
-    return np.repeat(np.arange(runs.size) % 2 == 1, runs).reshape((height, width), order="F")
+    _check_runs(runs, (height, width))
+    return runs
+
+
+def coco_rle_to_mask(rle: CocoRle) -> BoolMask:
+    """Decode to a bool mask ``[H, W]``.
+
+    Raises:
+        ValueError: the counts are not of this code, or their runs do not fill the mask exactly.
+    """
+    runs = coco_rle_to_runs(rle)
+    return np.repeat(np.arange(runs.size) % 2 == 1, runs).reshape(rle["size"], order="F")
+
+
+def _check_runs(runs: npt.NDArray[np.int64], size_hw: tuple[int, int]) -> None:
+    if (runs < 0).any() or runs.sum() != size_hw[0] * size_hw[1]:
+        raise ValueError(f"the runs of a COCO RLE must add up to {size_hw[0]} x {size_hw[1]} pixels, found {int(runs.sum())}")
 
 
 def _write_numbers(numbers: npt.NDArray[np.int64]) -> str:

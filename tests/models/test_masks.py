@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from models.masks import coco_rle_to_mask, mask_to_coco_rle
+from models.masks import coco_rle_to_mask, coco_rle_to_runs, mask_to_coco_rle, runs_to_coco_rle
 
 RADIUS = np.hypot(*np.mgrid[-40:41, -60:61])
 
@@ -45,6 +45,22 @@ def test_any_mask_is_coded_as_by_cocos_own_tools(height, width, seed, share):
     rle = mask_to_coco_rle(mask)
     assert rle == encoded_by_coco(mask)
     assert np.array_equal(coco_rle_to_mask(rle), mask)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 70_000), min_size=1, max_size=30), st.integers(1, 9))
+def test_runs_are_compressed_as_by_cocos_own_tools(runs, width):
+    runs = [*runs, (-sum(runs)) % width + width]
+    size = [sum(runs) // width, width]
+    rle = runs_to_coco_rle(np.array(runs), (size[0], width))
+    assert rle == {"size": size, "counts": coco.frPyObjects({"size": size, "counts": runs}, *size)["counts"].decode("ascii")}
+    assert coco_rle_to_runs(rle).tolist() == runs
+
+
+@pytest.mark.parametrize("runs", [[3], [5], [6, -2]], ids=["too few", "too many", "negative"])
+def test_runs_that_do_not_fill_the_mask_are_refused(runs):
+    with pytest.raises(ValueError, match="2 x 2 pixels"):
+        runs_to_coco_rle(np.array(runs), (2, 2))
 
 
 @pytest.mark.parametrize(
