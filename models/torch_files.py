@@ -8,7 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,11 +16,25 @@ from torch import Tensor
 from models.strict_weights import WeightsError
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The state dict of a PyTorch file.
+class FileContent(NamedTuple):
+    """What a checkpoint holds."""
 
-    It may be the whole content, lie under the key ``model`` (SSP-SAM), or be that of a TorchScript archive (OpenAI's CLIP). The file is
-    mapped into memory, not read: an optimizer's state beside the weights costs nothing.
+    tensors: dict[str, Tensor]
+    """Its state dict, mapped into memory."""
+    beside: tuple[str, ...]
+    """Names of what lies beside it, such as ``optimizer``."""
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The state dict of a PyTorch file; see :func:`read_checkpoint`."""
+    return read_checkpoint(path).tensors
+
+
+def read_checkpoint(path: Path) -> FileContent:
+    """The state dict of a PyTorch file, and the names of what lies beside it.
+
+    The state dict may be the whole content, lie under the key ``model`` (SSP-SAM), or be that of a TorchScript archive (OpenAI's CLIP).
+    The file is mapped into memory, not read: an optimizer's state beside the weights costs nothing.
 
     Raises:
         WeightsError: the file does not exist, is damaged, or holds something else.
@@ -37,7 +51,20 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     state = content.get("model", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise WeightsError(f"{path} holds {type(content).__name__}; expected a state dict, or a dict with one under the key 'model'")
-    return dict(state)
+    return FileContent(dict(state), tuple(map(str, content)) if state is not content else ())
+
+
+def damaged_record(path: Path) -> str | None:
+    """Name of the first record of a PyTorch file whose checksum is wrong; reads the whole file. The oldest files of PyTorch have none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip()
+    except zipfile.BadZipFile:
+        return None
 
 
 def _unpickle(path: Path) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -107,15 +107,41 @@ def load_official(source: Path | str | Mapping[str, Tensor], model: SspSam, *, m
         WeightsError: the file cannot be read or does not fit exactly.
     """
     found = source if isinstance(source, Mapping) else read_tensors(Path(source))
-    label = "the state dict" if isinstance(source, Mapping) else str(source)
-    lacking = {part for part in may_lack if not any(name.startswith(FROZEN_PARTS[part]) for name in found)}
-    names = _without(official_names(model, _layout(found)), lacking)
+    fit = fit_official(found, model, label="the state dict" if isinstance(source, Mapping) else str(source), may_lack=may_lack)
     own = model.state_dict()
-    expected = {official: own[ours] for official, ours in names.items()}
-    check_fit(found, expected, source=label, remedy=_remedy(model, found))
+    copy_tensors(found, {official: own[ours] for ours, official in fit.names.items()})
+    return set(fit.lacking)
+
+
+class OfficialFit(NamedTuple):
+    """How a published checkpoint fills a network."""
+
+    names: dict[str, str]
+    """Our name -> the official one."""
+    layout: Layout
+    lacking: frozenset[FrozenPart]
+    """Frozen parts that are not in it."""
+
+
+def fit_official(found: Mapping[str, Tensor], model: SspSam, *, label: str, may_lack: Collection[FrozenPart] = ()) -> OfficialFit:
+    """Hold a published checkpoint against a network, which may be on the meta device; of its numbers only the repeated ones are read.
+
+    Args:
+        found: official name -> tensor.
+        model: of the sizes that are expected.
+        label: what was read, for messages.
+        may_lack: as for :func:`load_official`.
+
+    Raises:
+        WeightsError: it does not fit exactly.
+    """
+    lacking = {part for part in may_lack if not any(name.startswith(FROZEN_PARTS[part]) for name in found)}
+    layout = detect_layout(found)
+    names = _without(official_names(model, layout), lacking)
+    own = model.state_dict()
+    check_fit(found, {official: own[ours] for official, ours in names.items()}, source=label, remedy=_remedy(model, found))
     _check_alias(found, names, label)
-    copy_tensors(found, expected)
-    return lacking
+    return OfficialFit({ours: official for official, ours in names.items()}, layout, frozenset(lacking))
 
 
 def export_official(model: SspSam, layout: Layout = "saved", *, leave_out: Collection[FrozenPart] = ()) -> dict[str, Tensor]:
@@ -148,16 +174,37 @@ def load_upstream(part: FrozenPart, source: Path | str | Mapping[str, Tensor], m
         WeightsError: the file cannot be read or does not fit exactly.
     """
     tensors = source if isinstance(source, Mapping) else read_tensors(Path(source))
-    label = f"the {part} part of {'the state dict' if isinstance(source, Mapping) else source}"
+    label = "the state dict" if isinstance(source, Mapping) else str(source)
     own = model.state_dict()
-    if part == "clip":
-        found = {name: tensor for name, tensor in tensors.items() if name not in UPSTREAM_CLIP_EXTRAS}
-        expected = {name.removeprefix("clip."): tensor for name, tensor in own.items() if name.startswith("clip.")}
-    else:
-        found = {name: tensor for name, tensor in tensors.items() if name.startswith("image_encoder.")}
-        expected = {name.removeprefix("sam."): tensor for name, tensor in own.items() if name.startswith("sam.image_encoder.")}
-    check_fit(found, expected, source=label, remedy=f"Use the upstream file that configuration {model.config.name!r} was published with")
-    copy_tensors(found, expected)
+    names = fit_upstream(part, tensors, model, label=label)
+    copy_tensors(tensors, {upstream: own[ours] for ours, upstream in names.items()})
+
+
+def fit_upstream(part: FrozenPart, tensors: Mapping[str, Tensor], model: SspSam, *, label: str) -> dict[str, str]:
+    """Hold a file of upstream's against the part of a network that it fills; the network may be on the meta device.
+
+    Args:
+        part: which part.
+        tensors: OpenAI's whole CLIP, or a whole SAM, of which the image encoder counts.
+        model: of the sizes that are expected.
+        label: what was read, for messages.
+
+    Returns:
+        our name -> upstream's.
+
+    Raises:
+        WeightsError: it does not fit exactly.
+    """
+    own_start, cut, upstream_start = {
+        "clip": ("clip.", "clip.", ""),
+        "sam_image_encoder": ("sam.image_encoder.", "sam.", "image_encoder."),
+    }[part]
+    names = {ours: ours.removeprefix(cut) for ours in model.state_dict() if ours.startswith(own_start)}
+    found = {name: tensor for name, tensor in tensors.items() if name.startswith(upstream_start) and name not in UPSTREAM_CLIP_EXTRAS}
+    own = model.state_dict()
+    remedy = f"Use the upstream file that configuration {model.config.name!r} was published with"
+    check_fit(found, {name: own[ours] for ours, name in names.items()}, source=f"the {part} part of {label}", remedy=remedy)
+    return names
 
 
 def _require_published_architecture(config: SspSamConfig) -> None:
@@ -199,7 +246,8 @@ def _saved_names(fresh: Mapping[str, str], model: SspSam) -> Iterator[tuple[str,
             yield SAVED_ALIAS + saved_end, ours
 
 
-def _layout(found: Mapping[str, Tensor]) -> Layout:
+def detect_layout(found: Mapping[str, Tensor]) -> Layout:
+    """Which of the two layouts the names of a checkpoint are in; without CLIP both are the same."""
     return "saved" if any(name.startswith("encoder.visual.") and ".attn.qkv." in name for name in found) else "fresh"
 
 

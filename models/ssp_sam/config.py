@@ -194,6 +194,16 @@ def sam_vit_b() -> SamConfig:
     return SamConfig(width=768, depth=12, heads=12, global_blocks=(2, 5, 8, 11))
 
 
+def sam_vit_l() -> SamConfig:
+    """SAM ViT-L; not part of a published SSP-SAM."""
+    return SamConfig(width=1024, depth=24, heads=16, global_blocks=(5, 11, 17, 23))
+
+
+def sam_vit_h() -> SamConfig:
+    """SAM ViT-H, that of the published SSP-SAM."""
+    return SamConfig()
+
+
 def ssp_sam_224_vit_b() -> SspSamConfig:
     """SSP-SAM-224 on SAM ViT-B: not published, the real size that fits a small machine. Used by benchmarks."""
     return SspSamConfig(name="ssp-sam-224-vit-b", clip=ssp_sam_224().clip, sam=sam_vit_b())
