@@ -46,6 +46,16 @@ class Settings(BaseModel):
 
     profile: str = Field("tiny", description="which model serves: a profile's name or the path of a weights folder")
     device: str = Field("auto", description="where the model runs: `auto`, `cpu`, `cuda`, `cuda:1`, ...")
+    checkpoint_dir: Path | None = Field(
+        None, description="folder of published checkpoints and of what is converted from them; empty: `checkpoints` in the data folder"
+    )
+    checkpoint_mirror: str | None = Field(
+        None, description="address that stands in for the hosts that publish checkpoints; it must serve the same paths"
+    )
+    checkpoint_registry: Path | None = Field(
+        None, description="TOML file with further checkpoints and profiles, as in `models/checkpoints/registry.toml`"
+    )
+    offline: bool = Field(False, description="fetch no checkpoint; say instead which file to put where")
     embedding_cache_bytes: ByteSize = Field(ByteSize(256 * _MIB), description="memory for embeddings of images already seen")
     embedding_disk_cache: bool = Field(False, description="keep embeddings under the data folder as well, across restarts")
 
@@ -81,12 +91,12 @@ class Settings(BaseModel):
     def _split_commas(cls, value: Any) -> Any:
         return tuple(part.strip().lower() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "checkpoint_dir", "checkpoint_registry")
     @classmethod
-    def _expand_home(cls, value: Path) -> Path:
-        return value.expanduser()
+    def _expand_home(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value is not None else None
 
-    @field_validator("label_studio_url")
+    @field_validator("label_studio_url", "checkpoint_mirror")
     @classmethod
     def _check_url(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
