@@ -7,7 +7,6 @@ and values are immutable: threads share the cache, never a state. A second promp
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import tempfile
 import threading
@@ -15,23 +14,17 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from models.types import RgbImage
+from models.image_digest import image_digest
+
+__all__ = ["EmbeddingCache", "Features", "from_cache", "image_digest", "to_cache"]
 
 Features = dict[str, Tensor]
 """Named tensors of one image."""
-
-
-def image_digest(image: RgbImage) -> str:
-    """Hex digest of an image's pixels and shape."""
-    digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(image).data)
-    return digest.hexdigest()
 
 
 class EmbeddingCache:
