@@ -149,7 +149,7 @@ class DatasetWriter:
 
     def add(self, sample: Sample) -> None:
         """Append one sample."""
-        self._lines.write(json.dumps(sample.to_json(), separators=(",", ":"), ensure_ascii=False) + "\n")
+        self._lines.write(json.dumps(sample.to_json(), separators=(",", ":")) + "\n")
         self._counts["samples"] += 1
         self._counts["targets"] += len(sample.targets)
         self._counts["expressions"] += len(sample.expressions)
@@ -163,7 +163,7 @@ class DatasetWriter:
         """
         manifest = Manifest(self._source, tuple(categories), self._counts, dict(sorted(self._splits.items())))
         self._lines.close()
-        text = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False)
+        text = json.dumps(manifest.to_json(), indent=1)
         (self.work_path / MANIFEST).write_text(text + "\n", encoding="utf-8")
         old = self.path.with_name(self.path.name + ".old")
         if self.path.exists():

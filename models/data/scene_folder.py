@@ -69,11 +69,16 @@ def _load_scene(folder: Path, record: dict[str, Any]) -> SampleScene:
     with Image.open(path) as picture:
         image = np.asarray(picture.convert("RGB"))
     objects = tuple(coco_rle_to_mask(one["segmentation"]) for one in record["objects"])
+    classes = tuple(one["class"] for one in record["objects"])
     expressions = tuple(
-        Expression(said["text"], said["kind"], _union([objects[target] for target in said["targets"]], image.shape[:2]))
+        Expression(
+            said["text"],
+            said["kind"],
+            _union([objects[target] for target in said["targets"]], image.shape[:2]),
+            tuple(sorted({classes[target] for target in said["targets"]})),
+        )
         for said in record["expressions"]
     )
-    classes = tuple(one["class"] for one in record["objects"])
     return SampleScene(path, Sample(path.stem, image, expressions, objects), classes)
 
 
