@@ -88,7 +88,9 @@ def coco_rle_to_mask(rle: CocoRle) -> BoolMask:
 
 
 def _check_runs(runs: npt.NDArray[np.int64], size_hw: tuple[int, int]) -> None:
-    if (runs < 0).any() or runs.sum() != size_hw[0] * size_hw[1]:
+    pixels = size_hw[0] * size_hw[1]
+    # Each by itself too: forged ones may be so long that their sum overflows to the right one.
+    if ((runs < 0) | (runs > pixels)).any() or runs.sum() != pixels:
         raise ValueError(f"the runs of a COCO RLE must add up to {size_hw[0]} x {size_hw[1]} pixels, found {int(runs.sum())}")
 
 

@@ -57,7 +57,7 @@ def test_runs_are_compressed_as_by_cocos_own_tools(runs, width):
     assert coco_rle_to_runs(rle).tolist() == runs
 
 
-@pytest.mark.parametrize("runs", [[3], [5], [6, -2]], ids=["too few", "too many", "negative"])
+@pytest.mark.parametrize("runs", [[3], [5], [6, -2], [2**62, 2**62, 2**62, 2**62, 4]], ids=["too few", "too many", "negative", "overflow"])
 def test_runs_that_do_not_fill_the_mask_are_refused(runs):
     with pytest.raises(ValueError, match="2 x 2 pixels"):
         runs_to_coco_rle(np.array(runs), (2, 2))
