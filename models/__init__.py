@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from models.figures import figure_tables
     from models.image_digest import image_digest
     from models.loading import load_engine
-    from models.masks import mask_to_coco_rle
+    from models.masks import coco_rle_to_mask, mask_to_coco_rle
     from models.model_card import ModelCard
     from models.render import draw_overlay
     from models.training.tiny_recipe import TrainingRun, train_tiny
@@ -46,6 +46,7 @@ _HOME_OF = {
     "TrainingRun": "models.training.tiny_recipe",
     "WeightsError": "models.weights_folder",
     "WeightsFolder": "models.weights_folder",
+    "coco_rle_to_mask": "models.masks",
     "draw_overlay": "models.render",
     "evaluate_split": "models.evaluation_splits",
     "figure_tables": "models.figures",
@@ -81,6 +82,7 @@ __all__ = [
     "TrainingRun",
     "WeightsError",
     "WeightsFolder",
+    "coco_rle_to_mask",
     "draw_overlay",
     "evaluate_split",
     "figure_tables",
