@@ -79,7 +79,7 @@ class Findings:
     """
 
     strict: bool = False
-    on_finding: Callable[[Finding], None] | None = None
+    on_finding: Callable[[Finding], object] | None = None
     counts: Counter[tuple[Severity, str]] = field(default_factory=Counter)
     first: dict[tuple[Severity, str], list[Finding]] = field(default_factory=dict)
 

@@ -73,6 +73,10 @@ class ImageLoader:
         Raises:
             ImageUnavailable: there is no such image, it cannot be decoded, or it must not be fetched.
         """
+        return self.load_file(uri, task_id=task_id)[1]
+
+    def load_file(self, uri: str, *, task_id: int | None) -> tuple[bytes, LoadedImage]:
+        """The bytes of an image's file and the image in it; as :meth:`load` otherwise."""
         if not isinstance(uri, str):
             raise ImageUnavailable(f"the address of an image must be text, found {type(uri).__name__}; correct the task's data")
         uri = uri.strip()
@@ -81,10 +85,10 @@ class ImageLoader:
             return self._decode(self._read_data_uri(uri))
         return self._load_cached(*self._address(uri, scheme, task_id))
 
-    def _decode(self, body: bytes) -> LoadedImage:
-        return LoadedImage(decode_image(body, max_pixels=self._settings.image_max_pixels))
+    def _decode(self, body: bytes) -> tuple[bytes, LoadedImage]:
+        return body, LoadedImage(decode_image(body, max_pixels=self._settings.image_max_pixels))
 
-    def _load_cached(self, url: str, name: str) -> LoadedImage:
+    def _load_cached(self, url: str, name: str) -> tuple[bytes, LoadedImage]:
         entry = self._cache.get(name)
         if entry and 0 <= time.time() - entry.confirmed < FRESH_SECONDS:
             return self._decode(entry.body)
@@ -93,9 +97,9 @@ class ImageLoader:
             self._cache.confirm(name)
             return self._decode(entry.body)
         body = fetched.body or b""
-        image = self._decode(body)  # only what is an image is kept: an error page must not outlive its cause
+        found = self._decode(body)  # only what is an image is kept: an error page must not outlive its cause
         self._cache.put(name, body, fetched.validators)
-        return image
+        return found
 
     def _address(self, uri: str, scheme: str, task_id: int | None) -> tuple[str, str]:
         """The http(s) address to fetch for ``uri``, and the name that the file has in the cache."""

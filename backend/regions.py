@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from backend import bitmask, brush_rle
 from backend.label_plan import OutputControl, OutputKind
-from backend.shapes import ellipse_to_mask, mask_to_rings, polygon_to_mask, rectangle_to_ring
+from backend.shapes import Ring, ellipse_to_mask, mask_to_rings, polygon_to_mask, rectangle_to_ring
 from models import Segment
 
 ID_PREFIX = "wm-"
@@ -150,7 +150,35 @@ def _read_bitmask(value: Mapping[str, Any], size_hw: _Size) -> _Mask:
     return bitmask.decode(value.get("imageDataURL"), size_hw) >= _COVERED_FROM
 
 
+def region_ring(region: Mapping[str, Any], size_hw: tuple[int, int]) -> Ring | None:
+    """Corners of what was drawn, in pixels and not cut at the image's border: of a polygon or rectangle itself, of an ellipse its box.
+
+    Args:
+        region: one that :func:`region_to_mask` has read.
+        size_hw: height and width of the image.
+
+    Returns:
+        ``None`` for brush and bitmask, which cannot reach beyond the image.
+    """
+    kind, value = str(region.get("type", "")).lower().removesuffix("labels"), region["value"]
+    match kind:
+        case "polygon":
+            return _polygon_ring(value, size_hw)
+        case "rectangle":
+            return _rectangle_ring(value, size_hw)
+        case "ellipse":
+            centre, radii, rotation = _ellipse_parts(value, size_hw)
+            angle = math.radians(rotation)
+            half = np.hypot(radii * math.cos(angle), radii[::-1] * math.sin(angle))
+            return np.array([centre - half, centre + half])
+    return None
+
+
 def _read_polygon(value: Mapping[str, Any], size_hw: _Size) -> _Mask:
+    return polygon_to_mask(_polygon_ring(value, size_hw), size_hw)
+
+
+def _polygon_ring(value: Mapping[str, Any], size_hw: _Size) -> Ring:
     points = value.get("points")
     if not isinstance(points, list) or not 3 <= len(points) <= _MOST_POINTS:
         found = len(points) if isinstance(points, list) else type(points).__name__
@@ -158,25 +186,34 @@ def _read_polygon(value: Mapping[str, Any], size_hw: _Size) -> _Mask:
     if not all(isinstance(point, list) and len(point) == 2 for point in points):
         raise ValueError("expected every point to be a pair [x, y] in percent; draw the outline again")
     percent = np.array([[_percent(x, "x"), _percent(y, "y")] for x, y in points])
-    return polygon_to_mask(percent * _wh(size_hw) / 100, size_hw)
+    ring: Ring = percent * _wh(size_hw) / 100
+    return ring
 
 
 def _read_rectangle(value: Mapping[str, Any], size_hw: _Size) -> _Mask:
+    return polygon_to_mask(_rectangle_ring(value, size_hw), size_hw)
+
+
+def _rectangle_ring(value: Mapping[str, Any], size_hw: _Size) -> Ring:
     corner = _pair(value, "x", "y") * _wh(size_hw) / 100
     sides = _pair(value, "width", "height") * _wh(size_hw) / 100
     if (sides < 0).any():
         raise ValueError("expected a width and height of at least 0 percent; draw the rectangle again")
-    ring = rectangle_to_ring((corner[0], corner[1]), (sides[0], sides[1]), _percent(value.get("rotation", 0), "rotation"))
-    return polygon_to_mask(ring, size_hw)
+    return rectangle_to_ring((corner[0], corner[1]), (sides[0], sides[1]), _percent(value.get("rotation", 0), "rotation"))
 
 
 def _read_ellipse(value: Mapping[str, Any], size_hw: _Size) -> _Mask:
+    centre, radii, rotation = _ellipse_parts(value, size_hw)
+    return ellipse_to_mask((centre[0], centre[1]), (radii[0], radii[1]), rotation, size_hw)
+
+
+def _ellipse_parts(value: Mapping[str, Any], size_hw: _Size) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
+    """Centre, radii and rotation, in pixels and degrees."""
     centre = _pair(value, "x", "y") * _wh(size_hw) / 100
     radii = _pair(value, "radiusX", "radiusY") * _wh(size_hw) / 100
     if (radii <= 0).any():
         raise ValueError("expected radiusX and radiusY above 0 percent; draw the ellipse again")
-    rotation = _percent(value.get("rotation", 0), "rotation")
-    return ellipse_to_mask((centre[0], centre[1]), (radii[0], radii[1]), rotation, size_hw)
+    return centre, radii, _percent(value.get("rotation", 0), "rotation")
 
 
 _READERS: dict[str, Callable[[Mapping[str, Any], _Size], _Mask]] = {

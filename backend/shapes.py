@@ -8,6 +8,7 @@ mask runs along the edges of pixels, and filling it gives back the very mask.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -58,15 +59,38 @@ def polygon_to_mask(ring: Ring, size_hw: tuple[int, int]) -> npt.NDArray[np.bool
     height, width = size_hw
     # A pixel is inside when an odd number of edges crosses the row of its centre at or to the left of it.
     crossed = np.zeros((height, width + 1), dtype=np.bool_)
+    for rows, columns, _ in _crossings(ring, size_hw):
+        crossed[rows, columns] ^= True
+    return np.logical_xor.accumulate(crossed, axis=1)[:, :-1]
+
+
+def crosses_itself(ring: Ring, size_hw: tuple[int, int]) -> bool:
+    """Whether an outline crosses itself so that pixels show it: it runs around some of them twice, or around some each way.
+
+    Args:
+        ring: float ``[N, 2]``, finite.
+        size_hw: height and width of the image.
+    """
+    turns = np.zeros((size_hw[0], size_hw[1] + 1), dtype=np.int32)
+    for rows, columns, direction in _crossings(ring, size_hw):
+        turns[rows, columns] += direction
+    winding = np.cumsum(turns, axis=1)[:, :-1]
+    least, most = int(winding.min(initial=0)), int(winding.max(initial=0))
+    return most - least > 1
+
+
+def _crossings(ring: Ring, size_hw: tuple[int, int]) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], int]]:
+    """For every edge: the rows whose centres it crosses, the first pixel to the right of it in each, and 1 downwards or -1 upwards."""
+    height, width = size_hw
     for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
+        direction = 1 if y0 <= y1 else -1
         if y0 > y1:
             x0, y0, x1, y1 = x1, y1, x0, y0
         first, end = (min(max(math.ceil(y - 0.5), 0), height) for y in (y0, y1))
         if first < end:
             rows = np.arange(first, end)
             x = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
-            crossed[rows, np.clip(np.ceil(x - 0.5), 0, width).astype(np.intp)] ^= True
-    return np.logical_xor.accumulate(crossed, axis=1)[:, :-1]
+            yield rows, np.clip(np.ceil(x - 0.5), 0, width).astype(np.intp), direction
 
 
 def ellipse_to_mask(
