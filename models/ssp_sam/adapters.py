@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.attention import multi_head_attention
+from models.devices import in_float32
 from models.ssp_sam.config import ClipConfig, HeadConfig
 
 GAUSSIAN_POWER = 2.0
@@ -50,8 +51,9 @@ class LinguisticAdapter(nn.Module):
             projected words float ``[K, T, D]`` and the phrase float ``[K, D]``.
         """
         projected = self.word_projection(words)
-        states, _ = self.gru(projected)
-        weights = self.word_score(states).squeeze(-1).float().masked_fill(padding, float("-inf")).softmax(dim=-1)
+        with in_float32(projected.device):  # a recurrence carries every rounding on to the next word
+            states, _ = self.gru(projected.float())
+            weights = self.word_score(states).squeeze(-1).masked_fill(padding, float("-inf")).softmax(dim=-1)
         phrase = (weights.unsqueeze(-1) * projected).sum(dim=1)
         return projected, phrase
 
@@ -116,7 +118,8 @@ def sentence_similarity(patches: Tensor, sentence: Tensor) -> Tensor:
     Returns:
         float ``[K, N]``; a constant map gives zeros.
     """
-    raw = torch.einsum("kne,ke->kn", patches.float(), F.normalize(sentence.float(), dim=-1))
+    with in_float32(patches.device):
+        raw = torch.einsum("kne,ke->kn", patches.float(), F.normalize(sentence.float(), dim=-1))
     lowest, highest = raw.aminmax(dim=-1, keepdim=True)
     spread = highest - lowest
     return (raw - lowest) / torch.where(spread > 0, spread, 1.0)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.attention import attend, merge_heads, multi_head_attention, project_qkv
 from models.conv_stem import ConvStem
+from models.devices import in_float32
 from models.ssp_sam.config import ClipConfig
 
 
@@ -66,7 +67,8 @@ class SurgeryClip(CLIP):  # type: ignore[misc]  # published without types
             original = original + block.attn.out_proj(merge_heads(attend(query, key, value)))
             original = original + block.mlp(block.ln_2(original))
         tokens = torch.cat([original[:, :1], surgery[:, 1:]], dim=1)
-        projected: Tensor = visual.ln_post(tokens) @ visual.proj
+        with in_float32(tokens.device):  # what is compared, patch by patch, is the small difference between patches
+            projected: Tensor = visual.ln_post(tokens.float()) @ visual.proj
         return projected
 
     def encode_words(self, ids: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from torch import Tensor, nn
 
 from models.conv_stem import ConvStem
+from models.devices import in_float32
 from models.ssp_sam.config import SamConfig
+from models.ssp_sam.sam_encoder import ImageEncoder, norms_in_float32
 from models.ssp_sam.skip_pyramid import SkipPyramid
 
 
@@ -41,7 +43,7 @@ class SamFeatures(NamedTuple):
         return SamFeatures(change(self.embedding), *skips)
 
 
-class StemmedImageEncoder(ImageEncoderViT):  # type: ignore[misc]  # published without types
+class StemmedImageEncoder(ImageEncoder):
     """SAM's image encoder behind a convolutional stem, whose finer features can join the mask decoder's upscaling."""
 
     def __init__(self, stem: tuple[int, ...], width: int, out_channels: int, *, skips: bool, **kwargs: object) -> None:
@@ -52,10 +54,7 @@ class StemmedImageEncoder(ImageEncoderViT):  # type: ignore[misc]  # published w
     def features(self, image: Tensor) -> SamFeatures:
         """float ``[B, 3, S, S]`` -> features at strides 16, 8 and 4."""
         stride4, stride8, stride16 = self.patch_embed.pyramid(image)
-        tokens = stride16.permute(0, 2, 3, 1) + self.pos_embed
-        for block in self.blocks:
-            tokens = block(tokens)
-        embedding = self.neck(tokens.permute(0, 3, 1, 2))
+        embedding = self.encode_patches(stride16.permute(0, 2, 3, 1))
         if self.skips is None:
             return SamFeatures(embedding)
         return SamFeatures(embedding, *self.skips(embedding, stride8, stride4))
@@ -75,30 +74,29 @@ def build_sam(config: SamConfig) -> Sam:
     # eps and norm as in the stock builders.
     shared["norm_layer"] = lambda width: nn.LayerNorm(width, eps=1e-6)
     if config.conv_stem is None:
-        encoder = ImageEncoderViT(embed_dim=config.width, out_chans=config.out_channels, **shared)
+        encoder = ImageEncoder(embed_dim=config.width, out_chans=config.out_channels, **shared)
     else:
         encoder = StemmedImageEncoder(config.conv_stem, config.width, config.out_channels, skips=config.high_resolution_skips, **shared)
-    return Sam(
-        image_encoder=encoder,
-        prompt_encoder=PromptEncoder(
-            embed_dim=config.out_channels,
-            image_embedding_size=(config.grid, config.grid),
-            input_image_size=(config.image_size, config.image_size),
-            mask_in_chans=config.mask_in_channels,
-        ),
-        mask_decoder=MaskDecoder(
-            num_multimask_outputs=3,
-            transformer=TwoWayTransformer(
-                depth=config.decoder_depth,
-                embedding_dim=config.out_channels,
-                mlp_dim=config.decoder_mlp_dim,
-                num_heads=config.decoder_heads,
-            ),
-            transformer_dim=config.out_channels,
-            iou_head_depth=3,
-            iou_head_hidden_dim=config.iou_head_hidden_dim,
-        ),
+    prompts = PromptEncoder(
+        embed_dim=config.out_channels,
+        image_embedding_size=(config.grid, config.grid),
+        input_image_size=(config.image_size, config.image_size),
+        mask_in_chans=config.mask_in_channels,
     )
+    decoder = MaskDecoder(
+        num_multimask_outputs=3,
+        transformer=TwoWayTransformer(
+            depth=config.decoder_depth,
+            embedding_dim=config.out_channels,
+            mlp_dim=config.decoder_mlp_dim,
+            num_heads=config.decoder_heads,
+        ),
+        transformer_dim=config.out_channels,
+        iou_head_depth=3,
+        iou_head_hidden_dim=config.iou_head_hidden_dim,
+    )
+    norms_in_float32(decoder.output_upscaling)
+    return Sam(image_encoder=encoder, prompt_encoder=prompts, mask_decoder=decoder)
 
 
 def encode_image(sam: Sam, image: Tensor) -> SamFeatures:
@@ -109,7 +107,14 @@ def encode_image(sam: Sam, image: Tensor) -> SamFeatures:
 
 def positional_code(sam: Sam) -> Tensor:
     """SAM's code of every cell of its grid, float ``[N, d]``, row by row."""
-    code: Tensor = sam.prompt_encoder.get_dense_pe()[0].flatten(1).transpose(0, 1)
+    return _dense_code(sam.prompt_encoder)[0].flatten(1).transpose(0, 1)
+
+
+def _dense_code(encoder: PromptEncoder) -> Tensor:
+    """The code as a map, float32 ``[1, d, G, G]``."""
+    # Sines of many times the coordinate: rounded before the sine, neighbouring cells would get each other's code.
+    with in_float32(encoder.no_mask_embed.weight.device):
+        code: Tensor = encoder.get_dense_pe()
     return code
 
 
@@ -130,13 +135,14 @@ def decode_masks(sam: Sam, features: SamFeatures, sparse_prompt_embeddings: Tens
     tokens = torch.cat([output_tokens, sparse_prompt_embeddings], dim=1)
     no_mask = encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
     source = features.embedding + no_mask
-    image_pe = encoder.get_dense_pe().expand(batch, -1, -1, -1)
+    image_pe = _dense_code(encoder).expand(batch, -1, -1, -1)
 
     answers, source = decoder.transformer(source, image_pe, tokens)
     embedding = source.transpose(1, 2).unflatten(2, features.embedding.shape[-2:])
     upscaled = upscale(decoder, embedding, features)
     weights = decoder.output_hypernetworks_mlps[0](answers[:, 1])
-    logits = torch.einsum("kc,kchw->khw", weights, upscaled)
+    with in_float32(upscaled.device):
+        logits = torch.einsum("kc,kchw->khw", weights.float(), upscaled.float())
     return logits, decoder.iou_prediction_head(answers[:, 0])[:, 0]
 
 
@@ -172,7 +178,8 @@ def embed_prompts(sam: Sam, coordinates: Tensor, labels: Tensor) -> Tensor:
     """
     encoder = sam.prompt_encoder
     # Half a pixel: coordinates name pixels, the code wants their centres.
-    code = encoder.pe_layer.forward_with_coords(coordinates + 0.5, encoder.input_image_size)
+    with in_float32(coordinates.device):
+        code = encoder.pe_layer.forward_with_coords(coordinates + 0.5, encoder.input_image_size)
     code = code * (labels != NOT_A_POINT).unsqueeze(-1)
     kinds = torch.cat([*(embedding.weight for embedding in encoder.point_embeddings), encoder.not_a_point_embed.weight])
     embedded: Tensor = code + kinds[labels]  # label -1 picks the last row
