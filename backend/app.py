@@ -12,6 +12,7 @@ from backend.engine_holder import EngineHolder
 from backend.errors import BackendError, SettingsError, error_body
 from backend.images import ImageLoader
 from backend.label_studio import client_of
+from backend.learning import build_learning
 from backend.prompt_memory import PromptMemory
 from backend.request_log import current_request_id, log_requests
 from backend.routes import label_studio_routes, operator_routes
@@ -59,7 +60,13 @@ def build_service(settings: Settings, engine: Engine | None = None, images: Imag
         slots=settings.threads,
         max_waiting=settings.max_waiting,
     )
-    return Service(settings, holder, images or build_image_loader(settings), PromptMemory(settings.data_dir / "prompts.sqlite3"))
+    return Service(
+        settings,
+        holder,
+        images or build_image_loader(settings),
+        PromptMemory(settings.data_dir / "prompts.sqlite3"),
+        build_learning(settings),
+    )
 
 
 def weights_version(settings: Settings) -> str:

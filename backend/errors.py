@@ -71,6 +71,13 @@ class LabelStudioError(BackendError):
     code = "label_studio"
 
 
+class StorageError(BackendError):
+    """State of the service cannot be read or written: the disk is full, or the data folder is not ours."""
+
+    status = 507
+    code = "storage"
+
+
 class EngineBusy(BackendError):
     """All slots of the engine stayed taken for as long as a request may wait."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, request
 
 from backend.bodies import parse_predict_request, read_json_object
-from backend.events import append_event, parse_event
+from backend.events import parse_event
 from backend.label_config import parse_label_config
 from backend.service import Service
 
@@ -47,12 +47,11 @@ def label_studio_routes(service: Service) -> Blueprint:
 
     @routes.post("/webhook")
     def webhook() -> dict[str, Any]:
-        """Write down what happened and answer at once: Label Studio waits 1 s, and an annotator's Submit waits with it."""
-        event = parse_event(read_json_object(request))
-        append_event(service.settings.data_dir / "events.jsonl", event)
-        if event.action == "START_TRAINING":
-            return {"job": None, "status": "unavailable", "message": "this version records events but does not train from Label Studio"}
-        return {"status": "recorded"}
+        """Keep what happened and answer at once: Label Studio waits 1 s, once, and an annotator's Submit waits with it.
+
+        ``START_TRAINING`` is answered with its job, of which Label Studio makes an entry.
+        """
+        return service.learning.take(parse_event(read_json_object(request)))
 
     @routes.get("/versions")
     def versions() -> dict[str, Any]:
@@ -81,5 +80,15 @@ def operator_routes(service: Service) -> Blueprint:
             "error": service.engine.failure,
             "recent_failures": service.failures.as_json(),
         }
+
+    @routes.get("/jobs")
+    def jobs() -> dict[str, Any]:
+        """The newest jobs, newest first."""
+        return {"jobs": [job.to_json() for job in service.learning.queue.jobs()]}
+
+    @routes.get("/jobs/<job_id>")
+    def job(job_id: str) -> dict[str, Any]:
+        """One job, as ``/webhook`` named it."""
+        return service.learning.queue.find(job_id).to_json()
 
     return routes

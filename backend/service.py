@@ -15,6 +15,7 @@ from backend.failures import RecentFailures
 from backend.images import ImageLoader
 from backend.interactive import InteractiveAnswer, answer_gesture
 from backend.label_config import LabelPlan
+from backend.learning import Learning
 from backend.predict import Outcome, predict_tasks
 from backend.prompt_memory import PromptMemory
 from backend.settings import Settings
@@ -31,6 +32,7 @@ class Service:
     engine: EngineHolder
     images: ImageLoader
     prompts: PromptMemory
+    learning: Learning
     failures: RecentFailures = field(default_factory=RecentFailures)
 
     def predict_batch(self, tasks: Sequence[Task], plan: LabelPlan, project: str) -> list[Any]:

@@ -84,7 +84,17 @@ class Settings(BaseModel):
     prompt_field: str = Field("prompt", description="field of a task whose text is used as a prompt besides the labels")
     keep_prompt: bool = Field(False, description="pre-annotate with each label's last typed prompt; a control may set its own")
 
-    data_dir: Path = Field(Path("~/.local/share/wordmask"), description="folder for remembered prompts, events and caches")
+    trainer: bool = Field(True, description="`wordmask serve` keeps a trainer process beside it, which takes in corrections")
+    takes_jobs: bool = Field(True, description="the trainer of this machine runs jobs; false leaves them to machines with the same Redis")
+    redis_url: SecretStr | None = Field(
+        None, description="queue jobs in this Redis, for several machines (needs `wordmask[redis]`); empty: in the data folder"
+    )
+    train_after_corrections: int = Field(20, ge=0, description="so many new corrections of a project ask for a job; 0: no number does")
+    train_after_minutes: float = Field(30, ge=0, description="so long after a correction a job is asked for anyway; 0: no time does")
+    trainer_niceness: int = Field(10, ge=0, le=19, description="how far a job stands back for everything else on the machine")
+    trainer_threads: int = Field(1, ge=1, le=256, description="threads that a job computes with")
+
+    data_dir: Path = Field(Path("~/.local/share/wordmask"), description="folder for remembered prompts, events, samples, jobs and caches")
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

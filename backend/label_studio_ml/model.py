@@ -11,7 +11,7 @@ from label_studio_ml.model import LabelStudioMLBase
 
 from backend.bodies import parse_predict_request
 from backend.errors import BackendError
-from backend.events import append_event, parse_event
+from backend.events import parse_event
 from backend.label_config import parse_label_config
 from backend.label_studio_ml.shared import shared_service
 from backend.tasks import Task
@@ -72,10 +72,9 @@ class WordmaskModel(LabelStudioMLBase):  # type: ignore[misc]
             return service.predict_batch(request.tasks, plan, request.project)
         return [service.answer(request.tasks[0], request.gestures, plan, request.project)]
 
-    def fit(self, event: str, data: dict[str, Any], **kwargs: Any) -> dict[str, str]:
-        """Write down what happened and return at once: the library answers the webhook only then."""
-        append_event(shared_service().settings.data_dir / "events.jsonl", parse_event({**data, "action": event}))
-        return {"status": "recorded"}
+    def fit(self, event: str, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Keep what happened and return at once: the library answers the webhook only then."""
+        return shared_service().learning.take(parse_event({**data, "action": event}))
 
 
 def _nothing(tasks: Any, context: Any) -> list[Any]:

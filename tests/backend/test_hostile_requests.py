@@ -43,7 +43,7 @@ def test_a_body_that_any_web_page_could_post_is_refused(client: FlaskClient, pat
     answer = client.post(path, data=json.dumps({**batch([make_task()]), "action": "X"}), content_type=content_type)
     assert answer.status_code == 400
     assert "application/json" in message_of(answer)
-    assert not (tmp_path / "events.jsonl").exists()
+    assert not (tmp_path / "events.sqlite3").exists()
 
 
 @pytest.mark.parametrize(

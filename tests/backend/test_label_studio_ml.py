@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ import pytest
 from flask.testing import FlaskClient
 
 import models
+from backend.event_store import EventStore
+from backend.events import Event
 from backend.label_studio_ml.shared import shared_service
 from tests.backend import label_studio_ml_stand_in as stand_in
 from tests.factories import FakeEngine, make_task, make_weights_folder
@@ -135,8 +136,8 @@ def test_an_event_is_written_down_and_answered_at_once(client: FlaskClient, tmp_
         task={"id": 3},
     )
     assert answer == {"result": {"status": "recorded"}, "status": "ok"}
-    event = json.loads((tmp_path / "data" / "events.jsonl").read_text())
-    assert (event["action"], event["project"], event["annotations"], event["tasks"]) == ("ANNOTATION_CREATED", 7, [5], [3])
+    (stored,) = EventStore(tmp_path / "data" / "events.sqlite3").waiting()
+    assert stored.event == Event("ANNOTATION_CREATED", 7, (5,), (3,), "2026-01-01T00:00:00Z", corrections=1)
 
 
 def test_the_command_line_refuses_a_setting_that_does_not_exist(client: FlaskClient, capsys: pytest.CaptureFixture[str]) -> None:

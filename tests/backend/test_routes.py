@@ -15,6 +15,8 @@ from flask.testing import FlaskClient
 
 from backend.app import create_app
 from backend.errors import SettingsError
+from backend.event_store import EventStore
+from backend.events import Event
 from backend.regions import region_to_mask
 from models import Engine
 from tests.backend.conftest import MakeClient
@@ -60,7 +62,7 @@ def test_every_recorded_request_gets_the_answer_that_label_studio_expects(client
             assert all(prediction["result"] for prediction in found["results"])
             assert all(prediction["model_version"] == "fake-1.0.0+00000000" for prediction in found["results"])
         case "/webhook":
-            assert found["status"] in ("recorded", "unavailable")
+            assert found["status"] == ("queued" if body["action"] == "START_TRAINING" else "recorded")
 
 
 def test_a_recorded_prompt_gives_a_mask_of_the_images_size(client: FlaskClient) -> None:
@@ -320,8 +322,30 @@ def test_tokens_pictures_and_masks_are_never_logged(client: FlaskClient, caplog:
     assert "rle" not in text
 
 
-def test_a_training_request_is_answered_honestly_and_written_down(client: FlaskClient, tmp_path: Path) -> None:
+def test_a_training_request_is_answered_with_its_job(client: FlaskClient) -> None:
+    answers = [client.post("/webhook", json={"action": "START_TRAINING", "project": {"id": 7}}).get_json() for _ in range(2)]
+    assert answers[0] == answers[1], "the button pressed twice asks for one job"
+    assert answers[0]["status"] == "queued"
+    (job,) = client.get("/jobs").get_json()["jobs"]
+    assert job == client.get(f"/jobs/{answers[0]['job']}").get_json()
+    assert (job["id"], job["project"], job["state"]) == (answers[0]["job"], 7, "queued")
+
+
+def test_an_event_is_kept_before_it_is_answered(client: FlaskClient, tmp_path: Path) -> None:
+    body = {"action": "ANNOTATION_CREATED", "annotation": {"id": 5, "task": 6, "updated_at": "t"}, "project": {"id": 7}}
+    assert client.post("/webhook", json=body).get_json() == {"status": "recorded"}
+    assert "already" in client.post("/webhook", json=body).get_json()["message"]
+    (stored,) = EventStore(tmp_path / "events.sqlite3").waiting()
+    assert stored.event == Event("ANNOTATION_CREATED", 7, (5,), (6,), "t", corrections=1)
+
+
+def test_an_event_that_cannot_be_kept_is_not_answered_with_success(client: FlaskClient, tmp_path: Path) -> None:
+    (tmp_path / "events.sqlite3").write_bytes(b"no database" * 1000)
+    assert_error_shape(client.post("/webhook", json={"action": "START_TRAINING", "project": {"id": 7}}), 507)
+
+
+def test_a_training_request_that_finds_no_queue_is_kept_for_the_trainer(client: FlaskClient, tmp_path: Path) -> None:
+    (tmp_path / "jobs.sqlite3").write_bytes(b"no database" * 1000)
     answer = client.post("/webhook", json={"action": "START_TRAINING", "project": {"id": 7}}).get_json()
-    assert (answer["job"], answer["status"]) == (None, "unavailable")
-    record = json.loads((tmp_path / "events.jsonl").read_text(encoding="utf-8"))
-    assert (record["action"], record["project"]) == ("START_TRAINING", 7)
+    assert (answer["job"], answer["status"]) == (None, "recorded")
+    assert [stored.event for stored in EventStore(tmp_path / "events.sqlite3").waiting()] == [Event("START_TRAINING", 7)]
