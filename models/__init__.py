@@ -9,18 +9,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from models.checkpoints.convert import convert_checkpoint
     from models.checkpoints.registry import Checkpoint, Profile, Registry, RegistryError, read_registry
     from models.checkpoints.verify import CheckpointReport, verify_checkpoint
-    from models.data.dataset_folder import DatasetWriter
+    from models.coco_files import evaluate_coco_files
+    from models.data.dataset_folder import DatasetError, DatasetFolder, DatasetWriter
+    from models.data.readers import (
+        DATASET_FORMATS,
+        DatasetReadError,
+        DatasetReading,
+        DatasetSource,
+        ReaderRemark,
+        detect_dataset_format,
+        read_dataset,
+    )
     from models.data.sample import Category, Expression, Sample, Target
+    from models.dataset_evaluation import EVALUATION_TASKS, Selection, evaluate_dataset, select_samples
+    from models.digests import image_digest
     from models.engine import Engine
     from models.evaluation_splits import REPORTED_SPLITS, evaluate_split, prepare_split
     from models.figures import figure_tables
-    from models.image_digest import image_digest
     from models.loading import load_engine
     from models.masks import coco_rle_to_mask, mask_to_coco_rle
     from models.model_card import ModelCard
     from models.render import draw_overlay
+    from models.report.comparison_page import write_comparison
+    from models.report.page import write_report
+    from models.results.comparison import compare_results
+    from models.results.document import Results, RowWriter, load_results, save_results
+    from models.results.scenes import evaluate_split_with_rows
+    from models.results.tables import comparison_tables, instance_tables, result_tables
     from models.training.tiny_recipe import TrainingRun, train_tiny
     from models.types import BoolMask, Box, RgbImage, Segment
     from models.weights_folder import WeightsError, WeightsFolder, find_weights, profiles
@@ -31,70 +49,122 @@ _HOME_OF = {
     "Category": "models.data.sample",
     "Checkpoint": "models.checkpoints.registry",
     "CheckpointReport": "models.checkpoints.verify",
+    "DATASET_FORMATS": "models.data.readers",
+    "DatasetError": "models.data.dataset_folder",
+    "DatasetFolder": "models.data.dataset_folder",
+    "DatasetReadError": "models.data.readers",
+    "DatasetReading": "models.data.readers",
+    "DatasetSource": "models.data.readers",
     "DatasetWriter": "models.data.dataset_folder",
+    "EVALUATION_TASKS": "models.dataset_evaluation",
     "Engine": "models.engine",
     "Expression": "models.data.sample",
     "ModelCard": "models.model_card",
     "Profile": "models.checkpoints.registry",
     "REPORTED_SPLITS": "models.evaluation_splits",
+    "ReaderRemark": "models.data.readers",
     "Registry": "models.checkpoints.registry",
     "RegistryError": "models.checkpoints.registry",
+    "Results": "models.results.document",
     "RgbImage": "models.types",
+    "RowWriter": "models.results.document",
     "Sample": "models.data.sample",
     "Segment": "models.types",
+    "Selection": "models.dataset_evaluation",
     "Target": "models.data.sample",
     "TrainingRun": "models.training.tiny_recipe",
     "WeightsError": "models.weights_folder",
     "WeightsFolder": "models.weights_folder",
     "coco_rle_to_mask": "models.masks",
+    "compare_results": "models.results.comparison",
+    "comparison_tables": "models.results.tables",
+    "convert_checkpoint": "models.checkpoints.convert",
+    "detect_dataset_format": "models.data.readers",
     "draw_overlay": "models.render",
+    "evaluate_coco_files": "models.coco_files",
+    "evaluate_dataset": "models.dataset_evaluation",
     "evaluate_split": "models.evaluation_splits",
+    "evaluate_split_with_rows": "models.results.scenes",
     "figure_tables": "models.figures",
     "find_weights": "models.weights_folder",
-    "image_digest": "models.image_digest",
+    "image_digest": "models.digests",
+    "instance_tables": "models.results.tables",
     "load_engine": "models.loading",
+    "load_results": "models.results.document",
     "mask_to_coco_rle": "models.masks",
     "prepare_split": "models.evaluation_splits",
     "profiles": "models.weights_folder",
+    "read_dataset": "models.data.readers",
     "read_registry": "models.checkpoints.registry",
+    "result_tables": "models.results.tables",
+    "save_results": "models.results.document",
+    "select_samples": "models.dataset_evaluation",
     "train_tiny": "models.training.tiny_recipe",
     "verify_checkpoint": "models.checkpoints.verify",
+    "write_comparison": "models.report.comparison_page",
+    "write_report": "models.report.page",
 }
 
 __all__ = [
+    "DATASET_FORMATS",
+    "EVALUATION_TASKS",
     "REPORTED_SPLITS",
     "BoolMask",
     "Box",
     "Category",
     "Checkpoint",
     "CheckpointReport",
+    "DatasetError",
+    "DatasetFolder",
+    "DatasetReadError",
+    "DatasetReading",
+    "DatasetSource",
     "DatasetWriter",
     "Engine",
     "Expression",
     "ModelCard",
     "Profile",
+    "ReaderRemark",
     "Registry",
     "RegistryError",
+    "Results",
     "RgbImage",
+    "RowWriter",
     "Sample",
     "Segment",
+    "Selection",
     "Target",
     "TrainingRun",
     "WeightsError",
     "WeightsFolder",
     "coco_rle_to_mask",
+    "compare_results",
+    "comparison_tables",
+    "convert_checkpoint",
+    "detect_dataset_format",
     "draw_overlay",
+    "evaluate_coco_files",
+    "evaluate_dataset",
     "evaluate_split",
+    "evaluate_split_with_rows",
     "figure_tables",
     "find_weights",
     "image_digest",
+    "instance_tables",
     "load_engine",
+    "load_results",
     "mask_to_coco_rle",
     "prepare_split",
     "profiles",
+    "read_dataset",
     "read_registry",
+    "result_tables",
+    "save_results",
+    "select_samples",
     "train_tiny",
     "verify_checkpoint",
+    "write_comparison",
+    "write_report",
 ]
 
 

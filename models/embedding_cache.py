@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from models.image_digest import image_digest
+from models.digests import image_digest
 
 __all__ = ["EmbeddingCache", "Features", "from_cache", "image_digest", "to_cache"]
 
