@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from models.data.sample import Category, Expression, Sample, Target
     from models.dataset_evaluation import EVALUATION_TASKS, Selection, evaluate_dataset, select_samples
     from models.digests import image_digest
-    from models.engine import Engine
+    from models.engine import Engine, EngineOutOfMemory
+    from models.engine_options import EngineOptions
     from models.evaluation_splits import REPORTED_SPLITS, evaluate_split, prepare_split
     from models.figures import figure_tables
     from models.loading import load_engine
@@ -58,6 +59,8 @@ _HOME_OF = {
     "DatasetWriter": "models.data.dataset_folder",
     "EVALUATION_TASKS": "models.dataset_evaluation",
     "Engine": "models.engine",
+    "EngineOptions": "models.engine_options",
+    "EngineOutOfMemory": "models.engine",
     "Expression": "models.data.sample",
     "ModelCard": "models.model_card",
     "Profile": "models.checkpoints.registry",
@@ -121,6 +124,8 @@ __all__ = [
     "DatasetSource",
     "DatasetWriter",
     "Engine",
+    "EngineOptions",
+    "EngineOutOfMemory",
     "Expression",
     "ModelCard",
     "Profile",

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from models.strict_weights import check_fit, copy_tensors
 from models.weights_folder import MANIFEST_FILE, WEIGHTS_FILE, WeightsError, WeightsFolder, open_weights_folder
+
+WINDOW_BYTES = 256 * 2**20
+"""Of a large file, so much is in memory at once while it is read."""
 
 
 def load_weights(folder: WeightsFolder, tensors: Mapping[str, Tensor]) -> None:
@@ -27,13 +31,29 @@ def load_weights(folder: WeightsFolder, tensors: Mapping[str, Tensor]) -> None:
         WeightsError: the file is damaged or does not fit.
     """
     path = folder.path / WEIGHTS_FILE
+    remedy = f"The weights are of another size or version of the network than {MANIFEST_FILE} says; use files that belong together"
     try:
-        found = load_file(path)
+        check_fit(load_file(path), tensors, source=str(path), remedy=remedy)
+        for names in windows(tensors, lambda name: tensors[name].nbytes):
+            # The file is mapped anew for each window, so that no more than one window of it counts as memory beside the network.
+            with safe_open(path, framework="pt") as file:
+                copy_tensors({name: file.get_tensor(name) for name in names}, {name: tensors[name] for name in names})
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} cannot be read as safetensors ({error}); the file is damaged: get the folder anew") from error
-    remedy = f"The weights are of another size or version of the network than {MANIFEST_FILE} says; use files that belong together"
-    check_fit(found, tensors, source=str(path), remedy=remedy)
-    copy_tensors(found, tensors)
+
+
+def windows(names: Iterable[str], size_of: Callable[[str], int]) -> Iterator[list[str]]:
+    """Names in their order, cut into lists of at most ``WINDOW_BYTES`` together, or of one that is larger."""
+    window: list[str] = []
+    held = 0
+    for name in names:
+        if window and held + size_of(name) > WINDOW_BYTES:
+            yield window
+            window, held = [], 0
+        window.append(name)
+        held += size_of(name)
+    if window:
+        yield window
 
 
 def save_weights_folder(folder: Path, tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> WeightsFolder:
@@ -46,9 +66,16 @@ def save_weights_folder(folder: Path, tensors: Mapping[str, Tensor], manifest: M
     """
     halves = {name: _halve(name, tensor) for name, tensor in tensors.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / WEIGHTS_FILE, save(halves, metadata={"format": "pt"}))
+    with replacing(folder / WEIGHTS_FILE) as file:
+        file.write(save(halves, metadata={"format": "pt"}))
+    return write_manifest(folder, manifest)
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> WeightsFolder:
+    """Complete a folder that holds weights already."""
     lines = (f" {json.dumps(key)}: {json.dumps(value)}" for key, value in manifest.items())
-    _replace(folder / MANIFEST_FILE, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+    with replacing(folder / MANIFEST_FILE) as file:
+        file.write(("{\n" + ",\n".join(lines) + "\n}\n").encode())
     return open_weights_folder(folder)
 
 
@@ -62,11 +89,13 @@ def _halve(name: str, tensor: Tensor) -> Tensor:
     return half
 
 
-def _replace(path: Path, content: bytes) -> None:
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the place of ``path`` at once when the block ends; nothing of it is left when the block raises."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

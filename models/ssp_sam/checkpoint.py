@@ -207,6 +207,11 @@ def fit_upstream(part: FrozenPart, tensors: Mapping[str, Tensor], model: SspSam,
     return names
 
 
+def frozen_part_of(official: str) -> FrozenPart | None:
+    """The frozen part that an official name belongs to; ``None`` for what training changes."""
+    return next((part for part, start in FROZEN_PARTS.items() if official.startswith(start)), None)
+
+
 def _require_published_architecture(config: SspSamConfig) -> None:
     different = [
         f"{part}.{switch}={getattr(getattr(config, part), switch)!r}"

@@ -15,6 +15,7 @@ from models.ssp_sam.checkpoint import FROZEN_PARTS, OFFICIAL_TO_OURS, export_off
 from models.ssp_sam.config import contract, ssp_sam_224, ssp_sam_336, tiny
 from models.ssp_sam.model import SspSam, trainable_head
 from models.strict_weights import WeightsError
+from tests.models.ssp_sam.files import write_clip_archive
 from tests.models.ssp_sam.networks import perturbed
 
 LISTINGS = Path(__file__).parents[2] / "data" / "ssp_sam_keys"
@@ -250,28 +251,13 @@ def test_clip_comes_from_openais_state_dict(model, other):
     assert equal(other.clip.state_dict(), model.clip.state_dict())
 
 
-def as_module(tensors: dict[str, torch.Tensor]) -> torch.nn.Module:
-    """A module that holds the tensors under their dotted names and computes nothing."""
-    root = torch.nn.Module()
-    for name, tensor in tensors.items():
-        *path, last = name.split(".")
-        module = root
-        for part in path:
-            if not hasattr(module, part):
-                module.add_module(part, torch.nn.Module())
-            module = getattr(module, part)
-        module.register_buffer(last, tensor)
-    return root
-
-
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_clip_comes_from_a_torchscript_archive_in_half_precision(model, other, tmp_path):
     """OpenAI publishes its CLIP as one."""
     path = tmp_path / "ViT-B-16.pt"
-    tensors = {name: tensor.half() for name, tensor in model.clip.state_dict().items()}
-    torch.jit.script(as_module(tensors | {"input_resolution": torch.tensor(32)})).save(path)
+    write_clip_archive(path, model)
     load_upstream("clip", path, other)
-    assert equal(other.clip.state_dict(), {name: tensor.float() for name, tensor in tensors.items()})
+    assert equal(other.clip.state_dict(), {name: tensor.half().float() for name, tensor in model.clip.state_dict().items()})
 
 
 def test_the_image_encoder_comes_from_a_whole_sam_checkpoint(model, other, tmp_path):
