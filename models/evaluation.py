@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -24,6 +24,8 @@ class Expression:
     """Row of the result table, for example ``spatial``."""
     mask: BoolMask
     """bool ``[H, W]``, the union of all objects referred to; empty when the phrase refers to nothing."""
+    labels: tuple[str, ...] = ()
+    """What the objects referred to are called, each name once; empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,29 +44,44 @@ def evaluate_referring(engine: Engine, samples: Iterable[Sample]) -> dict[str, R
     """Score the masks that the engine finds for words; rows as in :meth:`models.metrics.ReferringMetrics.table`."""
     metrics = ReferringMetrics()
     for sample in samples:
-        add_expressions(metrics, engine, sample)
+        add_answers(metrics, sample, ask_expressions(engine, sample))
     return metrics.table()
 
 
-def add_expressions(metrics: ReferringMetrics, engine: Engine, sample: Sample) -> None:
-    """Ask for all expressions of one image at once and take the answers in; the prediction is the union of all segments."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What an engine answered to one expression."""
+
+    segments: Sequence[Segment]
+    mask: BoolMask
+    """bool ``[H, W]``, the union of the segments; empty when there is none."""
+    ungated: BoolMask | None
+    """The mask before the engine decides whether anything is there; ``None`` if it offers none."""
+    presence: float | None
+    """How sure the engine is that something is there, 0..1; ``None`` if it does not say."""
+
+
+def ask_expressions(engine: Engine, sample: Sample) -> list[Asked]:
+    """Ask for all expressions of one image at once."""
     phrases = [expression.text for expression in sample.expressions]
     if not phrases:
-        return
-    ungated: list[BoolMask | None] = [None] * len(phrases)
+        return []
+    size_hw = sample.image.shape[:2]
     if isinstance(engine, ScoredEngine):
         answers = engine.segment_scored(sample.image, phrases)
-        segments = [answer.segments for answer in answers]
-        ungated = [answer.mask for answer in answers]
-    else:
-        segments = engine.segment(sample.image, phrases)
-    for expression, found, mask in zip(sample.expressions, segments, ungated, strict=True):
-        prediction = _union(found, expression.mask.shape)
-        metrics.add(prediction, expression.mask, expression.kind, ungated=mask, group=sample.name)
+        return [Asked(one.segments, union_of(one.segments, size_hw), one.mask, one.presence) for one in answers]
+    return [Asked(found, union_of(found, size_hw), None, None) for found in engine.segment(sample.image, phrases)]
 
 
-def _union(segments: Iterable[Segment], shape: tuple[int, ...]) -> BoolMask:
-    union = np.zeros(shape, np.bool_)
+def add_answers(metrics: ReferringMetrics, sample: Sample, answers: Sequence[Asked]) -> None:
+    """Take the answers to the expressions of one image in; the prediction is the union of all segments."""
+    for expression, asked in zip(sample.expressions, answers, strict=True):
+        metrics.add(asked.mask, expression.mask, expression.kind, ungated=asked.ungated, group=sample.name)
+
+
+def union_of(segments: Iterable[Segment], size_hw: tuple[int, ...]) -> BoolMask:
+    """All that some segments cover, bool ``[H, W]``."""
+    union = np.zeros(size_hw, np.bool_)
     for segment in segments:
         union |= segment.mask
     return union
@@ -114,10 +131,10 @@ def add_prompts(metrics: PromptMetrics, engine: Engine, sample: Sample, *, seed:
     boxes = np.array([Segment("", mask, 1.0).box for mask in sample.objects])
     for mask, segment in zip(sample.objects, engine.segment_from_boxes(sample.image, boxes), strict=True):
         found = [] if segment is None else [segment]
-        metrics.box.add(Overlap.between(_union(found, mask.shape), mask), sample.name)
+        metrics.box.add(Overlap.between(union_of(found, mask.shape), mask), sample.name)
         for scorer, point in ((metrics.point, random_inner_point(mask, rng)), (metrics.centre_point, centre_point(mask))):
             clicked = engine.segment_from_points(sample.image, point[np.newaxis], np.array([True]))
-            scorer.add(Overlap.between(_union(clicked, mask.shape), mask), sample.name)
+            scorer.add(Overlap.between(union_of(clicked, mask.shape), mask), sample.name)
 
 
 def random_inner_point(mask: BoolMask, rng: np.random.Generator) -> npt.NDArray[np.float64]:

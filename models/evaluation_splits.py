@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from models.data.emoji_scenes import SPLITS, SceneSet, build_bank, generate, sample_expressions
 from models.data.emoji_scenes.dataset import GENERATOR_VERSION
+from models.data.emoji_scenes.meta import SceneMeta
 from models.engine import Engine
-from models.evaluation import Expression, PromptMetrics, Sample, add_expressions, add_prompts
+from models.evaluation import Asked, Expression, PromptMetrics, Sample, add_answers, add_prompts, ask_expressions
 from models.figures import Figures, SplitScores
 from models.metrics import ReferringMetrics
 
@@ -20,6 +21,8 @@ REPORTED_SPLITS: Mapping[str, str] = MappingProxyType(
     {"held-out-scenes": "test", "compositions": "compositions", "backgrounds": "backgrounds", "openmoji": "openmoji"}
 )
 """Name in tables -> name of the scenes' split: unseen scenes, unseen pairs of attribute and class, unseen backgrounds, unseen artwork."""
+
+OnAnswers = Callable[[Sample, list[Asked]], None]
 
 EVALUATION_SEED = 2
 EXPRESSIONS_PER_SCENE = 12
@@ -54,20 +57,26 @@ def prepare_split(name: str, count: int, data_dir: Path) -> SceneSet:
     return scenes
 
 
-def evaluate_split(engine: Engine, scenes: SceneSet, on_scene: Callable[[], None] = lambda: None) -> Figures:
+def evaluate_split(
+    engine: Engine, scenes: SceneSet, on_scene: Callable[[], None] = lambda: None, on_answers: OnAnswers | None = None
+) -> Figures:
     """Score an engine on a split, words and clicks and boxes.
 
     Args:
         engine: to be scored.
         scenes: as from :func:`prepare_split`.
         on_scene: called after each scene.
+        on_answers: is given each scene with the answers to its expressions.
 
     Returns:
         Plain values, see :meth:`models.figures.SplitScores.to_json`.
     """
     referring, prompts = ReferringMetrics(), PromptMetrics()
     for sample in scene_samples(scenes):
-        add_expressions(referring, engine, sample)
+        answers = ask_expressions(engine, sample)
+        add_answers(referring, sample, answers)
+        if on_answers is not None:
+            on_answers(sample, answers)
         add_prompts(prompts, engine, sample, seed=EVALUATION_SEED)
         on_scene()
     return SplitScores(len(scenes), referring.table(), prompts.scores()).to_json()
@@ -82,7 +91,12 @@ def scene_samples(scenes: SceneSet, per_scene: int = EXPRESSIONS_PER_SCENE, seed
         image, ids = scenes.image(index)[:height, :width], scenes.ids(index)[:height, :width]
         rng = np.random.default_rng([seed, zlib.crc32(split.encode()), index])
         expressions = tuple(
-            Expression(drawn.text, drawn.kind, np.isin(ids, drawn.targets)) for drawn in sample_expressions(meta, rng, per_scene, split)
+            Expression(drawn.text, drawn.kind, np.isin(ids, drawn.targets), _names(meta, drawn.targets))
+            for drawn in sample_expressions(meta, rng, per_scene, split)
         )
         objects = tuple(ids == one.id for one in meta.objects)
         yield Sample(f"{split}/{index}", np.ascontiguousarray(image), expressions, objects)
+
+
+def _names(meta: SceneMeta, targets: Sequence[int]) -> tuple[str, ...]:
+    return tuple(sorted({one.name for one in meta.objects if one.id in targets}))

@@ -13,7 +13,7 @@ Figures = dict[str, Any]
 """Plain values as they stand in JSON."""
 
 _DECIMALS = 4
-_PROMPT_NAMES = {"point": "random inner point", "centre_point": "deepest point", "box": "box"}
+PROMPT_NAMES = {"point": "random inner point", "centre_point": "deepest point", "box": "box"}
 
 REFERRING_HEADER = ("kind", "n", "mIoU", "95 % CI", "Pr@.5", "Pr@.9", "gated mIoU", "gIoU", "N-acc", "T-acc")
 PROMPT_HEADER = ("prompt", "n", "mIoU", "95 % CI", "Pr@.5", "Pr@.9")
@@ -34,17 +34,18 @@ class SplitScores:
 
     def to_json(self) -> Figures:
         """Plain values, rounded to what the sample sizes can tell apart."""
-        rounded: Figures = _rounded(asdict(self))
-        return rounded
+        values: Figures = rounded(asdict(self))
+        return values
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Plain values with every float rounded to :data:`_DECIMALS`, in whatever lists and mappings it stands; tuples become lists."""
     if isinstance(value, float):
         return round(value, _DECIMALS)
     if isinstance(value, Mapping):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
+        return [rounded(item) for item in value]
     return value
 
 
@@ -65,7 +66,7 @@ def referring_rows(figures: Figures) -> list[tuple[str, ...]]:
 
 def prompt_rows(figures: Figures) -> list[tuple[str, ...]]:
     """One row of text per kind of prompt, under :data:`PROMPT_HEADER`."""
-    return [(_PROMPT_NAMES[kind], str(row["n"]), *_mask_cells(row)) for kind, row in figures["prompts"].items()]
+    return [(PROMPT_NAMES[kind], str(row["n"]), *_mask_cells(row)) for kind, row in figures["prompts"].items()]
 
 
 def _referring_row(kind: str, row: Figures) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from models.bootstrap import LEVEL, RESAMPLES, interval_of, resampled_sums
 from models.types import BoolMask
 
 PRECISION_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -145,9 +146,12 @@ class ReferringMetrics:
             ungated: bool ``[H, W]``, the mask before the engine's decision whether anything is there.
             group: what names the image; expressions of one image are resampled together in confidence intervals.
         """
-        row_ungated = None if ungated is None else Overlap.between(ungated, truth)
-        row_group = len(self._rows) if group is None else group
-        self._rows.append(_Row(kind, row_group, Overlap.between(prediction, truth), row_ungated))
+        overlap_ungated = None if ungated is None else Overlap.between(ungated, truth)
+        self.add_overlaps(Overlap.between(prediction, truth), kind, ungated=overlap_ungated, group=group)
+
+    def add_overlaps(self, gated: Overlap, kind: str, *, ungated: Overlap | None = None, group: Hashable = None) -> None:
+        """Take in what :meth:`add` would count, where the counts are known already."""
+        self._rows.append(_Row(kind, len(self._rows) if group is None else group, gated, ungated))
 
     def table(self) -> dict[str, ReferringScores]:
         """The row :data:`ALL_KINDS` first, then one row for each kind in alphabetical order."""
@@ -185,8 +189,8 @@ def bootstrap_interval(
     values: npt.ArrayLike,
     groups: Sequence[Hashable] | None = None,
     *,
-    level: float = 0.95,
-    resamples: int = 1000,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float]:
     """Confidence interval of a mean by the percentile bootstrap.
@@ -202,15 +206,7 @@ def bootstrap_interval(
         ValueError: there are no values, or as many groups as values are not given.
     """
     array = np.asarray(values, float)
-    names = range(array.size) if groups is None else groups
-    if array.size == 0 or len(names) != array.size:
-        raise ValueError(f"expected at least one value and a group for each, found {array.size} values and {len(names)} groups")
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    member_of = np.array([numbers[name] for name in names])
-    sums = np.bincount(member_of, weights=array)
-    sizes = np.bincount(member_of)
-    draws = np.random.default_rng(seed).multinomial(sums.size, np.full(sums.size, 1 / sums.size), size=resamples)
-    means = (draws @ sums) / (draws @ sizes)
-    tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(low), float(high)
+    sums, sizes = resampled_sums(np.stack([array, np.ones_like(array)], axis=1), groups, resamples=resamples, seed=seed).T
+    interval = interval_of(sums / sizes, level)
+    assert interval is not None  # every draw has at least one value
+    return interval

@@ -91,7 +91,11 @@ class OfficialMetrics:
         """Compare two bool masks ``[512, 512]`` on the padded square, see :func:`pad_prediction` and :func:`pad_ground_truth`."""
         if truth.shape != (CANVAS, CANVAS):
             raise ValueError(f"the official masks have {CANVAS} x {CANVAS} pixels, found {truth.shape}; pad them first")
-        self._overlaps.append(Overlap.between(prediction, truth))
+        self.add_overlap(Overlap.between(prediction, truth))
+
+    def add_overlap(self, overlap: Overlap) -> None:
+        """Take in what :meth:`add` would count, where the counts are known already."""
+        self._overlaps.append(overlap)
 
     def scores(self) -> OfficialScores:
         """Sum up. Raises ``ValueError`` when nothing was added."""

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-DATA_SUFFIXES = (".safetensors", ".toml", ".json", ".png", ".jpg", ".webp", ".txt", ".md")
+DATA_SUFFIXES = (".safetensors", ".toml", ".json", ".png", ".jpg", ".webp", ".txt", ".md", ".html", ".css", ".js")
 
 
 def _name(requirement: str) -> str:

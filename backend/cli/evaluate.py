@@ -1,28 +1,28 @@
-"""``wordmask evaluate``: measure a model on scenes it never saw, and hold its model card to the result."""
+"""``wordmask evaluate``: measure a model on scenes it never saw or on a data set, and hold its model card to the result."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from backend.cli.loading import load_for
-from backend.errors import BackendError, BadRequest
-from backend.settings import Settings
+from backend.cli.evaluate_coco import coco
+from backend.cli.evaluate_compare import compare
+from backend.cli.evaluate_dataset import DatasetOptions, evaluate_dataset_folder
+from backend.cli.evaluate_output import REPORT, RESULTS
+from backend.cli.evaluate_scenes import SceneOptions, evaluate_scenes
+from backend.errors import BadRequest
 
-if TYPE_CHECKING:
-    from models import Engine, ModelCard
+OUT_HELP = f"Folder for {RESULTS}, its rows and {REPORT}; one folder per split if there are several."
 
-ALL_SPLITS = "all"
+evaluate = typer.Typer(help="Measure a model.", invoke_without_command=True)
+evaluate.command()(coco)
+evaluate.command()(compare)
 
 
-def evaluate(
+@evaluate.callback()
+def _evaluate(
     context: typer.Context,
     split: Annotated[str, typer.Option(help="held-out-scenes, compositions, backgrounds, openmoji or all.")] = "held-out-scenes",
     scenes: Annotated[int, typer.Option(min=1, help="Scenes per split; fewer than 500 give wide intervals.")] = 500,
@@ -34,82 +34,22 @@ def evaluate(
     check: Annotated[bool, typer.Option("--check", help="Fail if the card says something else.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Put the figures into the card.")] = False,
     tolerance: Annotated[float, typer.Option(min=0, help="Largest difference of a figure that --check allows.")] = 0.01,
+    dataset: Annotated[Path | None, typer.Option(help="Data set folder to measure on instead of scenes.")] = None,
+    dataset_split: Annotated[str | None, typer.Option(help="Split of the data set; all of it if not given.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="referring, semantic or instances; may be given several times.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images of the data set.")] = None,
+    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave out images that cannot be used, and list them.")] = False,
+    out: Annotated[Path | None, typer.Option(help=OUT_HELP)] = None,
 ) -> None:
-    """Measure masks from words, clicks and boxes on emoji scenes that training never saw; print tables and JSON."""
-    if (check or write) != (card is not None) or (check and write):
-        raise BadRequest("--card goes with either --check or --write; give both or neither")
-    model_card = None if card is None else _open_card(card)
-    engine = load_for(context, Settings.from_env(), profile, device)
-    console = Console(stderr=True, highlight=False)
-    splits = {name: _measure(engine, name, scenes, data, console) for name in _split_names(split)}
-    text = json.dumps({"version": engine.version, "splits": splits}, indent=1)
-    typer.echo(text)
-    if json_file is not None:
-        _save(json_file, text + "\n")
-    if model_card is not None and write:
-        model_card.write(engine.version, splits)
-    if model_card is not None and check:
-        _hold(model_card, engine.version, splits, tolerance)
-
-
-def _split_names(split: str) -> list[str]:
-    from models import REPORTED_SPLITS
-
-    if split != ALL_SPLITS and split not in REPORTED_SPLITS:
-        raise BadRequest(f"unknown split {split!r}; the splits are {', '.join(REPORTED_SPLITS)}, or {ALL_SPLITS}")
-    return list(REPORTED_SPLITS) if split == ALL_SPLITS else [split]
-
-
-def _measure(engine: Engine, split: str, count: int, data: Path, console: Console) -> dict[str, Any]:
-    from models import evaluate_split, prepare_split
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task(f"{split}: making scenes", total=None)
-        try:
-            scenes = prepare_split(split, count, data)
-        except (RuntimeError, OSError) as error:  # no npm, no network, no space
-            raise BackendError(f"cannot make the scenes of {split}: {error}") from error
-        progress.update(bar, description=split, total=len(scenes))
-        figures = evaluate_split(engine, scenes, on_scene=lambda: progress.advance(bar))
-    _print_tables(figures, f"{split}, {count} scenes, {engine.version}", console)
-    return figures
-
-
-def _print_tables(figures: dict[str, Any], title: str, console: Console) -> None:
-    from models import figure_tables
-
-    console.print(f"\n{title}")
-    for header, rows in figure_tables(figures):
-        table = Table(box=box.SIMPLE_HEAD, padding=0)
-        for column, name in enumerate(header):
-            table.add_column(name, justify="right" if column else "left")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-
-
-def _open_card(card: Path) -> ModelCard:
-    from models import ModelCard
-
-    try:
-        return ModelCard(card)
-    except ValueError as error:
-        raise BadRequest(str(error)) from error
-
-
-def _save(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BackendError(f"cannot write {file}: {error.strerror}") from error
-
-
-def _hold(card: ModelCard, version: str, splits: dict[str, Any], tolerance: float) -> None:
-    """Print what the card says differently; exit code 1 if there is anything."""
-    differences = card.differences(version, splits, tolerance)
-    for line in differences:
-        typer.echo(line, err=True)
-    if differences:
-        raise BackendError(f"the model card differs from the measurement in {len(differences)} places; see above")
-    typer.echo("the model card agrees with the measurement", err=True)
+    """Measure masks from words, clicks and boxes on emoji scenes that training never saw, or on a data set; print tables and JSON."""
+    if context.invoked_subcommand is not None:
+        return
+    if dataset is not None:
+        if card is not None:
+            raise BadRequest("a model card is about scenes; leave --dataset or --card out")
+        options = DatasetOptions(dataset, dataset_split, tuple(task or ()), limit, skip_broken, json_file, out)
+        evaluate_dataset_folder(context, options, profile, device)
+        return
+    if dataset_split is not None or task or limit is not None or skip_broken:
+        raise BadRequest("--dataset-split, --task, --limit and --skip-broken go with --dataset; name the data set's folder")
+    evaluate_scenes(context, SceneOptions(split, scenes, data, json_file, card, check, write, tolerance, out), profile, device)
