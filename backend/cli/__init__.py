@@ -54,7 +54,7 @@ app.command()(doctor.doctor)
 app.command()(preannotate.preannotate)
 app.command()(segment.segment)
 app.command()(export.export)
-app.command()(evaluate.evaluate)
+app.add_typer(evaluate.evaluate, name="evaluate")
 app.add_typer(checkpoints.checkpoints, name="checkpoints")
 app.add_typer(train.train, name="train")
 
