@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from models.checkpoints.convert import convert_checkpoint
-    from models.checkpoints.registry import Checkpoint, Profile, Registry, RegistryError, read_registry
+    from models.checkpoints.registry import Checkpoint, Profile, Registry, RegistryError, UpstreamPart, read_registry
     from models.checkpoints.verify import CheckpointReport, verify_checkpoint
     from models.coco_files import evaluate_coco_files
     from models.data.dataset_folder import DatasetError, DatasetFolder, DatasetWriter
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from models.data.sample import Category, Expression, Sample, Target
     from models.dataset_evaluation import EVALUATION_TASKS, Selection, evaluate_dataset, select_samples
     from models.digests import image_digest
-    from models.engine import Engine, EngineOutOfMemory
+    from models.engine import Engine, EngineMemoryError
     from models.engine_options import EngineOptions
     from models.evaluation_splits import REPORTED_SPLITS, evaluate_split, prepare_split
     from models.figures import figure_tables
@@ -60,7 +60,7 @@ _HOME_OF = {
     "EVALUATION_TASKS": "models.dataset_evaluation",
     "Engine": "models.engine",
     "EngineOptions": "models.engine_options",
-    "EngineOutOfMemory": "models.engine",
+    "EngineMemoryError": "models.engine",
     "Expression": "models.data.sample",
     "ModelCard": "models.model_card",
     "Profile": "models.checkpoints.registry",
@@ -76,6 +76,7 @@ _HOME_OF = {
     "Selection": "models.dataset_evaluation",
     "Target": "models.data.sample",
     "TrainingRun": "models.training.tiny_recipe",
+    "UpstreamPart": "models.checkpoints.registry",
     "WeightsError": "models.weights_folder",
     "WeightsFolder": "models.weights_folder",
     "coco_rle_to_mask": "models.masks",
@@ -124,8 +125,8 @@ __all__ = [
     "DatasetSource",
     "DatasetWriter",
     "Engine",
+    "EngineMemoryError",
     "EngineOptions",
-    "EngineOutOfMemory",
     "Expression",
     "ModelCard",
     "Profile",
@@ -140,6 +141,7 @@ __all__ = [
     "Selection",
     "Target",
     "TrainingRun",
+    "UpstreamPart",
     "WeightsError",
     "WeightsFolder",
     "coco_rle_to_mask",

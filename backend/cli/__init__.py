@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from backend.cli import checkpoints, doctor, evaluate, export, preannotate, segment, serve, train
+from backend.cli import checkpoints, doctor, evaluate, export, import_, preannotate, segment, serve, train
 from backend.errors import BackendError
 
 
@@ -54,6 +54,7 @@ app.command()(doctor.doctor)
 app.command()(preannotate.preannotate)
 app.command()(segment.segment)
 app.command()(export.export)
+app.command("import")(import_.import_)
 app.add_typer(evaluate.evaluate, name="evaluate")
 app.add_typer(checkpoints.checkpoints, name="checkpoints")
 app.add_typer(train.train, name="train")

@@ -13,16 +13,25 @@ from pathlib import Path
 from types import MappingProxyType
 
 from models.data.readers import coco, coco_panoptic, grefcoco, phrasecut, refer
-from models.data.readers.detection import detect_format
+from models.data.readers.detection import detect_dataset_format
 from models.data.readers.gathering import Gathering
-from models.data.readers.source import ReadError, Remark, Source
+from models.data.readers.source import DatasetReadError, DatasetSource, ReaderRemark
 from models.data.sample import Category, Sample
 
-__all__ = ["FORMATS", "Format", "ReadError", "Reading", "Remark", "Source", "detect_format", "open_source"]
+__all__ = [
+    "DATASET_FORMATS",
+    "DatasetFormat",
+    "DatasetReadError",
+    "DatasetReading",
+    "DatasetSource",
+    "ReaderRemark",
+    "detect_dataset_format",
+    "read_dataset",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class DatasetFormat:
     """A format that can be read.
 
     Args:
@@ -32,26 +41,26 @@ class Format:
     """
 
     about: str
-    read: Callable[[Source, Gathering], tuple[Category, ...]]
+    read: Callable[[DatasetSource, Gathering], tuple[Category, ...]]
     ids_per_image: bool = False
 
 
-FORMATS: Mapping[str, Format] = MappingProxyType(
+DATASET_FORMATS: Mapping[str, DatasetFormat] = MappingProxyType(
     {
-        "coco": Format("COCO instances: instances_val2017.json", coco.read),
-        "coco-panoptic": Format("COCO panoptic: panoptic_val2017.json and the folder of its PNG files", coco_panoptic.read, True),
-        "refcoco": Format("RefCOCO: folder with instances.json and refs(unc).p", refer.read),
-        "refcoco+": Format("RefCOCO+: folder with instances.json and refs(unc).p", refer.read),
-        "refcocog": Format("RefCOCOg: folder with instances.json and refs(umd).p", refer.read),
-        "referit": Format("ReferIt (RefCLEF): folder with instances.json and refs(berkeley).p", refer.read),
-        "grefcoco": Format("gRefCOCO: folder with instances.json and grefs(unc).json", grefcoco.read),
-        "phrasecut": Format("PhraseCut: folder with refer_val.json and image_data_split.json", phrasecut.read, True),
+        "coco": DatasetFormat("COCO instances: instances_val2017.json", coco.read),
+        "coco-panoptic": DatasetFormat("COCO panoptic: panoptic_val2017.json and the folder of its PNG files", coco_panoptic.read, True),
+        "refcoco": DatasetFormat("RefCOCO: folder with instances.json and refs(unc).p", refer.read),
+        "refcoco+": DatasetFormat("RefCOCO+: folder with instances.json and refs(unc).p", refer.read),
+        "refcocog": DatasetFormat("RefCOCOg: folder with instances.json and refs(umd).p", refer.read),
+        "referit": DatasetFormat("ReferIt (RefCLEF): folder with instances.json and refs(berkeley).p", refer.read),
+        "grefcoco": DatasetFormat("gRefCOCO: folder with instances.json and grefs(unc).json", grefcoco.read),
+        "phrasecut": DatasetFormat("PhraseCut: folder with refer_val.json and image_data_split.json", phrasecut.read, True),
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class DatasetReading:
     """A data set that is being read.
 
     Args:
@@ -66,21 +75,21 @@ class Reading:
 
 
 @contextmanager
-def open_source(name: str, source: Source) -> Iterator[Reading]:
+def read_dataset(name: str, source: DatasetSource) -> Iterator[DatasetReading]:
     """Read a data set; its samples are there until the block ends.
 
     Args:
-        name: a key of :data:`FORMATS`.
+        name: a key of :data:`DATASET_FORMATS`.
         source: where the files are, and who hears of mistakes in them.
 
     Raises:
-        ReadError: there is no such format, or nothing can be read.
+        DatasetReadError: there is no such format, or nothing can be read.
     """
-    if name not in FORMATS:
-        raise ReadError(f"unknown format {name!r}; the formats are {', '.join(FORMATS)}")
+    if name not in DATASET_FORMATS:
+        raise DatasetReadError(f"unknown format {name!r}; the formats are {', '.join(DATASET_FORMATS)}")
     if not Path(source.path).exists():
-        raise ReadError(f"{source.path} does not exist; check the path")
-    format_ = FORMATS[name]
+        raise DatasetReadError(f"{source.path} does not exist; check the path")
+    format_ = DATASET_FORMATS[name]
     with Gathering(source, ids_per_image=format_.ids_per_image) as gathering:
         categories = format_.read(source, gathering)
-        yield Reading(categories, gathering.samples(), len(gathering))
+        yield DatasetReading(categories, gathering.samples(), len(gathering))

@@ -14,17 +14,17 @@ from typing import Any
 from models.data.readers.gathering import Gathering, is_number
 from models.data.readers.json_file import JsonFile
 from models.data.readers.segmentation import covers_nothing, segmentation_to_rle
-from models.data.readers.source import ReadError, Source, shown
+from models.data.readers.source import DatasetReadError, DatasetSource, shown
 from models.data.sample import Category, Target
 from models.masks import CocoRle
 from models.types import Box
 
 
-def read(source: Source, gathering: Gathering) -> tuple[Category, ...]:
+def read(source: DatasetSource, gathering: Gathering) -> tuple[Category, ...]:
     """Gather all images and annotations of one file.
 
     Raises:
-        ReadError: the file holds no image.
+        DatasetReadError: the file holds no image.
     """
     file = JsonFile(source, source.path)
     categories = read_categories(source, file)
@@ -34,7 +34,7 @@ def read(source: Source, gathering: Gathering) -> tuple[Category, ...]:
     return tuple(categories.values())
 
 
-def read_categories(source: Source, file: JsonFile) -> dict[int, Category]:
+def read_categories(source: DatasetSource, file: JsonFile) -> dict[int, Category]:
     """Categories by id, in the order of the file."""
     found: dict[int, Category] = {}
     names: set[str] = set()
@@ -50,11 +50,11 @@ def read_categories(source: Source, file: JsonFile) -> dict[int, Category]:
     return found
 
 
-def read_images(source: Source, file: JsonFile, gathering: Gathering) -> None:
+def read_images(source: DatasetSource, file: JsonFile, gathering: Gathering) -> None:
     """Gather the images.
 
     Raises:
-        ReadError: there is none.
+        DatasetReadError: there is none.
     """
     split = source.split or split_in_name(file.path)
     for image in file.items("images"):
@@ -64,10 +64,10 @@ def read_images(source: Source, file: JsonFile, gathering: Gathering) -> None:
             source.lost("bad-image", f"found {shown(image)}, expected an image")
     if not len(gathering):
         file.report()
-        raise ReadError(f"{file.path} lists no image that can be used; expected the field images of a COCO file")
+        raise DatasetReadError(f"{file.path} lists no image that can be used; expected the field images of a COCO file")
 
 
-def read_annotations(source: Source, file: JsonFile, gathering: Gathering, categories: Mapping[int, Category]) -> None:
+def read_annotations(source: DatasetSource, file: JsonFile, gathering: Gathering, categories: Mapping[int, Category]) -> None:
     """Gather the annotations of images that are there already."""
     count = 0
     for count, annotation in enumerate(file.items("annotations"), 1):  # noqa: B007 - how many there were
@@ -82,7 +82,7 @@ def read_annotations(source: Source, file: JsonFile, gathering: Gathering, categ
 class _Annotation:
     """One entry of ``annotations``."""
 
-    def __init__(self, source: Source, entry: dict[str, Any]) -> None:
+    def __init__(self, source: DatasetSource, entry: dict[str, Any]) -> None:
         self._source, self._entry = source, entry
         self._where = {"image": shown(entry.get("image_id")), "annotation": entry["id"]}
 
@@ -135,7 +135,7 @@ class _Annotation:
             self._source.changed("bad-area", what, "kept, areas are counted from masks here", **self._where)
 
 
-def label_of(source: Source, category_id: Any, categories: Mapping[int, Category], **where: Any) -> str | None:
+def label_of(source: DatasetSource, category_id: Any, categories: Mapping[int, Category], **where: Any) -> str | None:
     """The name of a category; one that is not there is reported."""
     category = categories.get(category_id) if isinstance(category_id, int) else None
     if category is None and categories:

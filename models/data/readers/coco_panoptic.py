@@ -16,7 +16,7 @@ from PIL import Image
 from models.data.readers import coco
 from models.data.readers.gathering import Gathering, is_number, is_plain_path
 from models.data.readers.json_file import JsonFile
-from models.data.readers.source import ReadError, Source, shown
+from models.data.readers.source import DatasetReadError, DatasetSource, shown
 from models.data.sample import Category, Target
 from models.masks import mask_to_coco_rle
 from models.types import Segment
@@ -24,15 +24,15 @@ from models.types import Segment
 Ids = npt.NDArray[np.int64]
 
 
-def read(source: Source, gathering: Gathering) -> tuple[Category, ...]:
+def read(source: DatasetSource, gathering: Gathering) -> tuple[Category, ...]:
     """Gather all images and their segments, things and stuff.
 
     Raises:
-        ReadError: the file holds no image, or its folder of PNG files is missing.
+        DatasetReadError: the file holds no image, or its folder of PNG files is missing.
     """
     folder = source.path.with_suffix("")
     if not folder.is_dir():
-        raise ReadError(f"{folder} is missing; expected the PNG files of {source.path.name} in a folder of its name beside it")
+        raise DatasetReadError(f"{folder} is missing; expected the PNG files of {source.path.name} in a folder of its name beside it")
     file = JsonFile(source, source.path)
     categories = coco.read_categories(source, file)
     coco.read_images(source, file, gathering)
@@ -42,7 +42,7 @@ def read(source: Source, gathering: Gathering) -> tuple[Category, ...]:
     return tuple(categories.values())
 
 
-def _add_segments(source: Source, annotation: Any, folder: Path, gathering: Gathering, categories: Mapping[int, Category]) -> None:
+def _add_segments(source: DatasetSource, annotation: Any, folder: Path, gathering: Gathering, categories: Mapping[int, Category]) -> None:
     """Gather all segments of one image."""
     if not isinstance(annotation, dict) or not isinstance(annotation.get("segments_info"), list):
         source.lost("bad-annotation", f"found {shown(annotation)} without segments_info, expected an annotation of panoptic COCO")

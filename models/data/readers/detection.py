@@ -11,8 +11,8 @@ _BY_NAME = (("refcoco+", "refcoco+"), ("refcocog", "refcocog"), ("refcoco", "ref
 _BY_DIVISION = {"refs(umd).p": "refcocog", "refs(berkeley).p": "referit"}
 
 
-def detect_format(path: Path) -> str | None:
-    """The name of the format, a key of ``FORMATS``; ``None`` when it is none of them, or cannot be told."""
+def detect_dataset_format(path: Path) -> str | None:
+    """The name of the format, a key of ``DATASET_FORMATS``; ``None`` when it is none of them, or cannot be told."""
     if path.is_dir():
         return _of_folder(path, sorted(entry.name for entry in path.iterdir()))
     if path.suffix == ".p":

@@ -13,7 +13,7 @@ from pathlib import PurePath, PureWindowsPath
 from types import TracebackType
 from typing import Any
 
-from models.data.readers.source import Source, shown
+from models.data.readers.source import DatasetSource, shown
 from models.data.sample import Expression, Sample, Target
 
 MOST_PIXELS = 500_000_000
@@ -38,7 +38,7 @@ class Gathering:
         ids_per_image: whether ids of targets count anew in every image.
     """
 
-    def __init__(self, source: Source, *, ids_per_image: bool = False) -> None:
+    def __init__(self, source: DatasetSource, *, ids_per_image: bool = False) -> None:
         self._source = source
         self._ids_per_image = ids_per_image
         self._database = sqlite3.connect("", isolation_level=None)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from models.data.readers.gathering import Gathering
 from models.data.readers.refer import add_reference, find_references, load_references, read_instances
-from models.data.readers.source import Source
+from models.data.readers.source import DatasetSource
 from models.data.sample import Category
 
 
-def read(source: Source, gathering: Gathering) -> tuple[Category, ...]:
+def read(source: DatasetSource, gathering: Gathering) -> tuple[Category, ...]:
     """Gather images and annotations of ``instances.json``, and the expressions.
 
     Raises:
-        ReadError: a file is missing or cannot be read at all.
+        DatasetReadError: a file is missing or cannot be read at all.
     """
     references = find_references(source, "grefs")
     categories = read_instances(source, references, gathering)

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import ijson
 
-from models.data.readers.source import ReadError, Source
+from models.data.readers.source import DatasetReadError, DatasetSource
 
 _CHUNK = 1 << 20
 
@@ -22,10 +22,10 @@ class JsonFile:
         path: the file.
 
     Raises:
-        ReadError: there is no such file, or it may not be read.
+        DatasetReadError: there is no such file, or it may not be read.
     """
 
-    def __init__(self, source: Source, path: Path) -> None:
+    def __init__(self, source: DatasetSource, path: Path) -> None:
         self.path = path
         self._source = source
         self._damage = ""
@@ -35,7 +35,7 @@ class JsonFile:
             with path.open("rb"):
                 pass
         except OSError as error:
-            raise ReadError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+            raise DatasetReadError(f"cannot read {path}: {error.strerror or error}; check the path") from error
 
     def items(self, key: str | None) -> Iterator[Any]:
         """Elements of the array under a key of the outermost object; with ``None`` those of the outermost array."""
@@ -61,7 +61,7 @@ class JsonFile:
             found = file.read(_CHUNK).lstrip()[:1].decode("latin-1")
         if found != opening:
             expected = "an object" if opening == "{" else "a list"
-            raise ReadError(f"{self.path} is not the expected JSON: expected {expected}, found {found!r} at its beginning")
+            raise DatasetReadError(f"{self.path} is not the expected JSON: expected {expected}, found {found!r} at its beginning")
 
     def report(self) -> None:
         """Tell the source of damage, once for the whole file."""
@@ -74,7 +74,7 @@ class JsonFile:
 class _Watched:
     """A file that tells how far it was read."""
 
-    def __init__(self, file: BinaryIO, source: Source, name: str, size: int) -> None:
+    def __init__(self, file: BinaryIO, source: DatasetSource, name: str, size: int) -> None:
         self._file, self._source, self._name, self._size = file, source, name, size
 
     def read(self, size: int = -1) -> bytes:
@@ -86,6 +86,6 @@ class _Watched:
 def first_items(path: Path, key: str | None, count: int = 1) -> list[Any]:
     """The first elements of an array as :meth:`JsonFile.items` gives them; fewer, or none, where there are no more."""
     try:
-        return list(islice(JsonFile(Source(path), path).items(key), count))
-    except ReadError:
+        return list(islice(JsonFile(DatasetSource(path), path).items(key), count))
+    except DatasetReadError:
         return []

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from models.data.readers.coco import xywh_to_box
 from models.data.readers.gathering import Gathering
 from models.data.readers.json_file import JsonFile
-from models.data.readers.source import ReadError, Source, shown
+from models.data.readers.source import DatasetReadError, DatasetSource, shown
 from models.data.sample import Category, Expression, Target
 from models.masks import mask_to_coco_rle
 from models.types import BoolMask, Box
@@ -27,11 +27,11 @@ _FARTHEST = 1e6
 """Pixels; corners beyond are a mistake."""
 
 
-def read(source: Source, gathering: Gathering) -> tuple[Category, ...]:
+def read(source: DatasetSource, gathering: Gathering) -> tuple[Category, ...]:
     """Gather the phrases of one file, or of all files ``refer_*.json`` of a folder.
 
     Raises:
-        ReadError: there is no such file, or no list of images beside it.
+        DatasetReadError: there is no such file, or no list of images beside it.
     """
     files = task_files(source.path)
     folder = files[0].parent
@@ -50,11 +50,11 @@ def task_files(path: Path) -> list[Path]:
     """The files of phrases that a path means: itself, or those in the folder.
 
     Raises:
-        ReadError: there is none.
+        DatasetReadError: there is none.
     """
     found = [path] if path.is_file() else sorted(file for file in path.glob("refer_*.json") if _TASKS.fullmatch(file.name))
     if not found:
-        raise ReadError(f"{path} holds no refer_*.json; expected the files of PhraseCut, such as refer_val.json")
+        raise DatasetReadError(f"{path} holds no refer_*.json; expected the files of PhraseCut, such as refer_val.json")
     return found
 
 
@@ -63,10 +63,10 @@ def _split_of(path: Path) -> str:
     return match[1] if match else path.stem
 
 
-def _read_images(source: Source, folder: Path, splits: set[str], gathering: Gathering) -> None:
+def _read_images(source: DatasetSource, folder: Path, splits: set[str], gathering: Gathering) -> None:
     lists = sorted(folder.glob("image_data_split*.json"))
     if not lists:
-        raise ReadError(f"{folder} holds no image_data_split.json, which tells the sizes of the images; get it with the phrases")
+        raise DatasetReadError(f"{folder} holds no image_data_split.json, which tells the sizes of the images; get it with the phrases")
     file = JsonFile(source, lists[0])
     for image in file.items(None):
         if not isinstance(image, dict):
@@ -80,7 +80,7 @@ def _read_images(source: Source, folder: Path, splits: set[str], gathering: Gath
 class _Tasks:
     """Phrases one after the other; ``names`` are the category names so far, numbered."""
 
-    def __init__(self, source: Source, gathering: Gathering) -> None:
+    def __init__(self, source: DatasetSource, gathering: Gathering) -> None:
         self._source, self._gathering = source, gathering
         self.names: dict[str, int] = {}
         self._targets = 0

@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from models.data.readers.source import ReadError
+from models.data.readers.source import DatasetReadError
 
 _FRAMES = "PROTO FRAME STOP MARK POP POP_MARK DUP"
 _MEMO = "PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET"
@@ -33,7 +33,7 @@ def load_plain_pickle(path: Path) -> Any:
     """Read a pickle of Python 2 or 3 that holds plain data only.
 
     Raises:
-        ReadError: the file cannot be read, is no whole pickle, or asks for anything else than plain data.
+        DatasetReadError: the file cannot be read, is no whole pickle, or asks for anything else than plain data.
     """
     try:
         data = path.read_bytes()
@@ -41,9 +41,11 @@ def load_plain_pickle(path: Path) -> Any:
         # What Python 2 called a string has no encoding of its own; latin-1 can read any.
         return _NothingElse(BytesIO(data), encoding="latin-1").load()
     except OSError as error:
-        raise ReadError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+        raise DatasetReadError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except _NotPlain as error:
-        raise ReadError(f"{path.name} is not read: {error}; plain data were expected, get the file from where it was published") from error
+        raise DatasetReadError(
+            f"{path.name} is not read: {error}; plain data were expected, get the file where it was published"
+        ) from error
     except (
         ValueError,
         EOFError,
@@ -56,7 +58,7 @@ def load_plain_pickle(path: Path) -> Any:
         pickle.PickleError,
     ) as error:
         found = " ".join(str(error).split())[:100]
-        raise ReadError(f"{path.name} is damaged or ends in the middle ({found}); get the file again") from error
+        raise DatasetReadError(f"{path.name} is damaged or ends in the middle ({found}); get the file again") from error
 
 
 class _NotPlain(Exception):  # noqa: N818 - says what was found

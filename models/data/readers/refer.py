@@ -15,18 +15,18 @@ from models.data.readers import coco
 from models.data.readers.gathering import Gathering
 from models.data.readers.json_file import JsonFile
 from models.data.readers.plain_pickle import load_plain_pickle
-from models.data.readers.source import ReadError, Source, shown
+from models.data.readers.source import DatasetReadError, DatasetSource, shown
 from models.data.sample import Category, Expression
 
 INSTANCES = "instances.json"
 _NAME = re.compile(r"g?refs\((\w+)\)\.(p|json)")
 
 
-def read(source: Source, gathering: Gathering) -> tuple[Category, ...]:
+def read(source: DatasetSource, gathering: Gathering) -> tuple[Category, ...]:
     """Gather images and annotations of ``instances.json``, and the expressions of one division.
 
     Raises:
-        ReadError: a file is missing or cannot be read at all, or ``split_by`` is needed.
+        DatasetReadError: a file is missing or cannot be read at all, or ``split_by`` is needed.
     """
     references = find_references(source, "refs")
     categories = read_instances(source, references, gathering)
@@ -35,7 +35,7 @@ def read(source: Source, gathering: Gathering) -> tuple[Category, ...]:
     return categories
 
 
-def read_instances(source: Source, references: Path, gathering: Gathering) -> tuple[Category, ...]:
+def read_instances(source: DatasetSource, references: Path, gathering: Gathering) -> tuple[Category, ...]:
     """Gather what stands in the ``instances.json`` beside the references."""
     file = JsonFile(source, references.with_name(INSTANCES))
     categories = coco.read_categories(source, file)
@@ -45,7 +45,7 @@ def read_instances(source: Source, references: Path, gathering: Gathering) -> tu
     return tuple(categories.values())
 
 
-def find_references(source: Source, prefix: str) -> Path:
+def find_references(source: DatasetSource, prefix: str) -> Path:
     """The file of references that a source means.
 
     Args:
@@ -53,7 +53,7 @@ def find_references(source: Source, prefix: str) -> Path:
         prefix: what its name begins with: ``refs`` or ``grefs``.
 
     Raises:
-        ReadError: there is none, or there are several and ``split_by`` does not choose.
+        DatasetReadError: there is none, or there are several and ``split_by`` does not choose.
     """
     if source.path.is_file():
         return source.path
@@ -63,16 +63,16 @@ def find_references(source: Source, prefix: str) -> Path:
     if source.split_by in found:
         return found[source.split_by]
     if not found:
-        raise ReadError(f"{source.path} holds no file {prefix}(...).p or .json; expected it beside {INSTANCES}")
+        raise DatasetReadError(f"{source.path} holds no file {prefix}(...).p or .json; expected it beside {INSTANCES}")
     named = f"is not divided by {source.split_by!r}" if source.split_by else "is divided in several ways"
-    raise ReadError(f"{source.path} {named}; choose one of: {', '.join(found)}")
+    raise DatasetReadError(f"{source.path} {named}; choose one of: {', '.join(found)}")
 
 
-def load_references(source: Source, path: Path) -> Iterator[Any]:
+def load_references(source: DatasetSource, path: Path) -> Iterator[Any]:
     """All references of a file, pickled or JSON.
 
     Raises:
-        ReadError: the pickle is damaged, or is no list.
+        DatasetReadError: the pickle is damaged, or is no list.
     """
     if path.suffix == ".json":
         file = JsonFile(source, path)
@@ -81,7 +81,7 @@ def load_references(source: Source, path: Path) -> Iterator[Any]:
         return
     references = load_plain_pickle(path)
     if not isinstance(references, list):
-        raise ReadError(f"{path.name} holds {shown(references)}, expected a list of references")
+        raise DatasetReadError(f"{path.name} holds {shown(references)}, expected a list of references")
     for number, reference in enumerate(references):
         if not number % 1000:
             source.on_progress(f"references of {path.name}", number, len(references))
@@ -89,7 +89,7 @@ def load_references(source: Source, path: Path) -> Iterator[Any]:
     source.on_progress(f"references of {path.name}", len(references), len(references))
 
 
-def add_reference(source: Source, reference: Any, gathering: Gathering, *, tell_kind: bool = False) -> None:
+def add_reference(source: DatasetSource, reference: Any, gathering: Gathering, *, tell_kind: bool = False) -> None:
     """Gather the sentences of one reference; what cannot be used is reported.
 
     Args:

@@ -10,12 +10,12 @@ from typing import Any, Literal
 _LONGEST_VALUE = 100
 
 
-class ReadError(ValueError):
+class DatasetReadError(ValueError):
     """Nothing at all can be read; what was found, expected, and to be done."""
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class ReaderRemark:
     """One thing in a data set that is not as it should be.
 
     Args:
@@ -47,29 +47,27 @@ def _ignore(*_: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DatasetSource:
     """A data set in its original files.
 
     Args:
         path: its file or folder.
         on_remark: told of every mistake; may raise to stop the reading.
         on_progress: told what is read, and how many of how many bytes of it.
-        images: folder of the image files, for formats whose files do not tell the size of an image.
         split: of all samples, where the format itself names none.
         split_by: which of several divisions into splits, e.g. ``unc``; ``None`` where there is only one.
     """
 
     path: Path
-    on_remark: Callable[[Remark], None] = _ignore
+    on_remark: Callable[[ReaderRemark], None] = _ignore
     on_progress: Callable[[str, int, int], None] = _ignore
-    images: Path | None = None
     split: str | None = None
     split_by: str | None = None
 
     def lost(self, kind: str, what: str, action: str = "left out", **where: Any) -> None:
         """Tell of something that is left out."""
-        self.on_remark(Remark("error", kind, where, what, action))
+        self.on_remark(ReaderRemark("error", kind, where, what, action))
 
     def changed(self, kind: str, what: str, action: str, **where: Any) -> None:
         """Tell of something that is kept, but not as it was found."""
-        self.on_remark(Remark("warning", kind, where, what, action))
+        self.on_remark(ReaderRemark("warning", kind, where, what, action))

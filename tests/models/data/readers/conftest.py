@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from models.data.readers import Reading, Remark, Source, open_source
+from models.data.readers import DatasetReading, DatasetSource, ReaderRemark, read_dataset
 from models.data.sample import Category, Sample
 
 Read = Callable[..., "Heard"]
@@ -16,11 +16,11 @@ class Heard:
     """What a reader gave and what it told."""
 
     def __init__(self, name: str, path: Path, **options: Any) -> None:
-        self.remarks: list[Remark] = []
+        self.remarks: list[ReaderRemark] = []
         self.progress: list[tuple[str, int, int]] = []
-        source = Source(path, self.remarks.append, lambda *told: self.progress.append(told), **options)
-        reading: Reading
-        with open_source(name, source) as reading:
+        source = DatasetSource(path, self.remarks.append, lambda *told: self.progress.append(told), **options)
+        reading: DatasetReading
+        with read_dataset(name, source) as reading:
             self.categories: tuple[Category, ...] = reading.categories
             self.samples: list[Sample] = list(reading.samples)
             assert reading.count == len(self.samples)

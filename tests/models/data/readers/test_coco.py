@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 from pycocotools.coco import COCO
 
-from models.data.readers import ReadError
+from models.data.readers import DatasetReadError
 from models.data.readers.segmentation import segmentation_to_rle
 from models.data.sample import Category
 from models.masks import coco_rle_to_mask
@@ -216,12 +216,12 @@ def test_a_file_without_annotations_gives_its_images(tmp_path: Path, read: Any) 
     ],
 )
 def test_a_file_without_any_image_is_refused(tmp_path: Path, read: Any, content: str, words: str) -> None:
-    with pytest.raises(ReadError, match=words):
+    with pytest.raises(DatasetReadError, match=words):
         read("coco", write(tmp_path / "a.json", content))
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path, read: Any) -> None:
-    with pytest.raises(ReadError, match="does not exist"):
+    with pytest.raises(DatasetReadError, match="does not exist"):
         read("coco", tmp_path / "a.json")
 
 

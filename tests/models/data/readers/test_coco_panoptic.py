@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.data.readers import ReadError, detect_format
+from models.data.readers import DatasetReadError, detect_dataset_format
 from models.data.sample import Category
 from tests.refer_world import write_panoptic
 
@@ -41,7 +41,7 @@ def test_segments_are_the_pixels_of_their_colour(file: Path, read: Any) -> None:
 
 
 def test_the_format_is_known_by_its_segments(file: Path) -> None:
-    assert detect_format(file) == "coco-panoptic"
+    assert detect_dataset_format(file) == "coco-panoptic"
 
 
 @pytest.mark.parametrize(
@@ -82,5 +82,5 @@ def test_a_png_that_cannot_be_used_is_told(file: Path, read: Any, content: bytes
 
 def test_without_the_folder_of_png_files_nothing_is_read(file: Path, read: Any) -> None:
     file.with_suffix("").rename(file.parent / "elsewhere")
-    with pytest.raises(ReadError, match="panoptic_val2017 is missing"):
+    with pytest.raises(DatasetReadError, match="panoptic_val2017 is missing"):
         read("coco-panoptic", file)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from models.data.readers import ReadError, detect_format
+from models.data.readers import DatasetReadError, detect_dataset_format
 from models.data.sample import Category
 from tests.refer_world import write_phrasecut
 
@@ -56,7 +56,7 @@ def test_all_splits_of_a_folder_come_in_or_the_one_that_is_named(folder: Path, r
 
 
 def test_the_format_is_known_by_its_phrases(folder: Path) -> None:
-    assert detect_format(folder) == detect_format(folder / "refer_val.json") == "phrasecut"
+    assert detect_dataset_format(folder) == detect_dataset_format(folder / "refer_val.json") == "phrasecut"
 
 
 @pytest.mark.parametrize(
@@ -95,5 +95,5 @@ def test_a_broken_box_costs_only_the_box(folder: Path, read: Any) -> None:
 @pytest.mark.parametrize("missing", ["refer_val.json", "image_data_split.json"])
 def test_a_missing_file_is_named(folder: Path, read: Any, missing: str) -> None:
     (folder / missing).unlink()
-    with pytest.raises(ReadError, match=missing.split(".")[0].split("_val")[0]):
+    with pytest.raises(DatasetReadError, match=missing.split(".")[0].split("_val")[0]):
         read("phrasecut", folder)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.data.readers.plain_pickle import load_plain_pickle
-from models.data.readers.source import ReadError
+from models.data.readers.source import DatasetReadError
 from tests.refer_world import pickle_of_python2
 
 plain = st.recursive(
@@ -55,7 +55,7 @@ class RunsCode:
 def test_code_in_a_pickle_does_not_run(tmp_path: Path, protocol: int) -> None:
     mark = tmp_path / "ran"
     path = save(tmp_path / "a.p", pickle.dumps([{"sentences": RunsCode(os.mkdir, str(mark))}], protocol))
-    with pytest.raises(ReadError, match=r"wants to run .*GLOBAL"):
+    with pytest.raises(DatasetReadError, match=r"wants to run .*GLOBAL"):
         load_plain_pickle(path)
     assert not mark.exists()
     pickle.loads(path.read_bytes())
@@ -72,7 +72,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path: Path, protocol: int) -> None:
     ],
 )
 def test_what_is_no_plain_data_is_refused_by_name(tmp_path: Path, value: Any) -> None:
-    with pytest.raises(ReadError, match=r"refs\(x\)\.p is not read: at byte \d+ it wants to run"):
+    with pytest.raises(DatasetReadError, match=r"refs\(x\)\.p is not read: at byte \d+ it wants to run"):
         load_plain_pickle(save(tmp_path / "refs(x).p", pickle.dumps([value], 2)))
 
 
@@ -93,7 +93,7 @@ def test_what_is_no_plain_data_is_refused_by_name(tmp_path: Path, value: Any) ->
     ],
 )
 def test_damaged_and_hostile_pickles_get_an_explanation(tmp_path: Path, data: bytes, words: str) -> None:
-    with pytest.raises(ReadError, match=words):
+    with pytest.raises(DatasetReadError, match=words):
         load_plain_pickle(save(tmp_path / "a.p", data))
 
 
@@ -101,10 +101,10 @@ def test_damaged_and_hostile_pickles_get_an_explanation(tmp_path: Path, data: by
 def test_a_pickle_cut_anywhere_is_refused(tmp_path: Path, protocol: int) -> None:
     data = pickle.dumps([{"sent": "left dog", "sent_id": 2**40, "tokens": ["left", "dog"]}], protocol)
     for length in range(len(data)):
-        with pytest.raises(ReadError):
+        with pytest.raises(DatasetReadError):
             load_plain_pickle(save(tmp_path / "a.p", data[:length]))
 
 
 def test_a_missing_pickle_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ReadError, match="check the path"):
+    with pytest.raises(DatasetReadError, match="check the path"):
         load_plain_pickle(tmp_path / "a.p")

@@ -12,7 +12,7 @@ import pytest
 from pycocotools import mask as coco
 from pycocotools.coco import COCO
 
-from models.data.readers import ReadError, detect_format
+from models.data.readers import DatasetReadError, detect_dataset_format
 from tests.refer_world import decode, make_instances, make_references, write_grefcoco, write_refer
 
 
@@ -64,9 +64,9 @@ def test_the_division_is_chosen_where_there_are_several(tmp_path: Path, read: An
     instances = make_instances(1)
     write_refer(tmp_path, instances, "umd", make_references(instances, splits=("test",)))
     write_refer(tmp_path, instances, "google", make_references(instances, splits=("val",)))
-    with pytest.raises(ReadError, match="choose one of: google, umd"):
+    with pytest.raises(DatasetReadError, match="choose one of: google, umd"):
         read("refcocog", tmp_path)
-    with pytest.raises(ReadError, match="not divided by 'unc'"):
+    with pytest.raises(DatasetReadError, match="not divided by 'unc'"):
         read("refcocog", tmp_path, split_by="unc")
     for heard in (read("refcocog", tmp_path, split_by="umd"), read("refcocog", tmp_path / "refs(umd).p")):
         assert {expression.split for expression in heard.samples[0].expressions} == {"test"}
@@ -109,14 +109,14 @@ def test_an_expression_about_a_broken_mask_is_left_out_not_made_to_mean_nothing(
 def test_a_pickle_that_is_no_list_is_refused(tmp_path: Path, read: Any, content: Any) -> None:
     write_refer(tmp_path, make_instances(1))
     (tmp_path / "refs(unc).p").write_bytes(pickle.dumps(content))
-    with pytest.raises(ReadError, match="expected a list of references"):
+    with pytest.raises(DatasetReadError, match="expected a list of references"):
         read("refcoco", tmp_path)
 
 
 @pytest.mark.parametrize("missing", ["instances.json", "refs(unc).p"])
 def test_a_missing_file_is_named(tmp_path: Path, read: Any, missing: str) -> None:
     (write_refer(tmp_path, make_instances(1)) / missing).unlink()
-    with pytest.raises(ReadError, match=r"instances\.json"):
+    with pytest.raises(DatasetReadError, match=r"instances\.json"):
         read("refcoco", tmp_path)
 
 
@@ -177,12 +177,12 @@ def test_references_that_end_in_the_middle_give_what_stands_before(tmp_path: Pat
 )
 def test_folders_are_told_apart_by_their_names_and_files(tmp_path: Path, folder: str, division: str, name: str) -> None:
     path = write_refer(tmp_path / folder, make_instances(1), division)
-    assert detect_format(path) == name
-    assert detect_format(path / f"refs({division}).p") == name
+    assert detect_dataset_format(path) == name
+    assert detect_dataset_format(path / f"refs({division}).p") == name
 
 
 def test_grefcoco_is_known_by_its_file(tmp_path: Path) -> None:
     folder = write_grefcoco(tmp_path, make_instances(1))
-    assert detect_format(folder) == "grefcoco"
-    assert detect_format(folder / "grefs(unc).json") == "grefcoco"
-    assert detect_format(folder / "instances.json") == "coco"
+    assert detect_dataset_format(folder) == "grefcoco"
+    assert detect_dataset_format(folder / "grefs(unc).json") == "grefcoco"
+    assert detect_dataset_format(folder / "instances.json") == "coco"
