@@ -21,6 +21,8 @@ PAGE_SIZE = 20
 """Tasks per request: with many large masks a task has megabytes."""
 
 _FIELDS = ("id", "data", "annotations", "predictions", "drafts")
+_INNER_FIELDS = ("result", "was_cancelled", "ground_truth", "completed_by", "created_at", "updated_at", "model_version", "score")
+"""Of annotations and predictions; Label Studio filters these by the same list, and sends every result twice where it is not told."""
 
 
 def tasks_file(out: Path, client: LabelStudioClient, project_id: int) -> Path:
@@ -69,7 +71,8 @@ def fetch_tasks(
 def _page(client: LabelStudioClient, project_id: int, last: int) -> list[dict[str, Any]]:
     behind = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": last}
     query = {"filters": {"conjunction": "and", "items": [behind]}, "ordering": ["tasks:id"]}
-    found = client.get("/api/tasks", project=project_id, page=1, page_size=PAGE_SIZE, fields="all", query=json.dumps(query))
+    wanted = {"fields": "all", "include": ",".join(_FIELDS + _INNER_FIELDS), "query": json.dumps(query)}
+    found = client.get("/api/tasks", project=project_id, page=1, page_size=PAGE_SIZE, **wanted)
     tasks = found.get("tasks") if isinstance(found, dict) else None
     if not isinstance(tasks, list) or not all(
         isinstance(task, dict) and type(task.get("id")) is int and task["id"] > last for task in tasks
