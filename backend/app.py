@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 from backend.auth import authorize, check_auth_settings
 from backend.engine_holder import EngineHolder
 from backend.errors import BackendError, SettingsError, error_body
+from backend.export_routes import export_routes
 from backend.images import ImageLoader
 from backend.label_studio import client_of
 from backend.learning import build_learning
@@ -44,6 +45,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None, i
     app.before_request(lambda: authorize(request, settings))
     app.register_blueprint(label_studio_routes(service))
     app.register_blueprint(operator_routes(service))
+    app.register_blueprint(export_routes(settings))
     _answer_errors_alike(app)
     service.engine.start()
     if engine is not None:
