@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -56,6 +60,24 @@ def backend_server(label_studio: LabelStudio, tmp_path_factory: pytest.TempPathF
     """Our service with the shipped weights, connected to that Label Studio."""
     with BackendServer(tmp_path_factory.mktemp("backend"), label_studio.url, label_studio.token) as server:
         yield server
+
+
+@pytest.fixture
+def wordmask(label_studio: LabelStudio, tmp_path: Path) -> Any:
+    """Runs the installed command as a person would, with Label Studio's address and token in the environment."""
+    environment = {
+        **os.environ,
+        "LABEL_STUDIO_URL": label_studio.url,
+        "LABEL_STUDIO_API_KEY": label_studio.token,
+        "WORDMASK_DATA_DIR": str(tmp_path / "data"),
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).parent / "wordmask"), *arguments]
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+
+    return run
 
 
 @pytest.fixture(scope="module")  # not longer: Playwright keeps an event loop in this thread while the browser is open

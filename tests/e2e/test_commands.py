@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +17,6 @@ CONFIG = """<View>
   <Image name="image" value="$image"/>
   <BrushLabels name="mask" toName="image"><Label value="rocket"/></BrushLabels>
 </View>"""
-
-
-@pytest.fixture
-def wordmask(label_studio: LabelStudio, tmp_path: Path) -> Any:
-    """Runs the installed command as a person would, with Label Studio's address and token in the environment."""
-    environment = {
-        **os.environ,
-        "LABEL_STUDIO_URL": label_studio.url,
-        "LABEL_STUDIO_API_KEY": label_studio.token,
-        "WORDMASK_DATA_DIR": str(tmp_path / "data"),
-        "NO_PROXY": "127.0.0.1,localhost",
-    }
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [str(Path(sys.executable).parent / "wordmask"), *arguments]
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
-
-    return run
 
 
 def test_preannotate_gives_each_task_one_prediction_however_often_it_runs(
