@@ -70,23 +70,17 @@ def in_float32(device: torch.device) -> AbstractContextManager[object]:
     return torch.autocast(device.type, enabled=False)
 
 
-def choose_compute(device: str = "auto", precision: Precision = "auto", worker: int = 0) -> Compute:
-    """Device and type from their names.
-
-    Args:
-        device: see :func:`choose_device`.
-        precision: ``auto`` is ``bf16`` on CUDA devices that compute in it natively, ``fp32`` everywhere else.
-        worker: see :func:`choose_device`.
+def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """The type for products on a device: ``auto`` is bf16 on CUDA devices that compute in it natively, fp32 everywhere else.
 
     Raises:
-        ValueError: the device is not there, or does not know the precision.
+        ValueError: the device does not compute in it.
     """
-    chosen = choose_device(device, worker)
     if precision == "auto":
-        return Compute(chosen, torch.bfloat16 if _has_bfloat16(chosen) else torch.float32)
-    if precision == "bf16" and chosen.type == "cuda" and not _has_bfloat16(chosen):
-        raise ValueError(f"{torch.cuda.get_device_name(chosen)} does not compute in bf16; use 'fp16' or 'fp32'")
-    return Compute(chosen, _DTYPES[precision])
+        return torch.bfloat16 if _has_bfloat16(device) else torch.float32
+    if precision == "bf16" and device.type == "cuda" and not _has_bfloat16(device):
+        raise ValueError(f"{torch.cuda.get_device_name(device)} does not compute in bf16; use precision 'fp16' or 'fp32'")
+    return _DTYPES[precision]
 
 
 def choose_device(name: str = "auto", worker: int = 0) -> torch.device:

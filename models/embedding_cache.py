@@ -14,14 +14,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from models.digests import image_digest
 
-__all__ = ["EmbeddingCache", "Features", "from_cache", "image_digest", "to_cache"]
+__all__ = ["EmbeddingCache", "Features", "image_digest"]
 
 Features = dict[str, Tensor]
 """Named tensors of one image."""
@@ -114,13 +113,3 @@ class EmbeddingCache:
 
 def _size(features: Features) -> int:
     return sum(tensor.element_size() * tensor.nelement() for tensor in features.values())
-
-
-def to_cache(features: Features) -> Features:
-    """Detached copies in main memory, as the cache keeps them."""
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in features.items()}
-
-
-def from_cache(features: Features, device: torch.device) -> Features:
-    """The same tensors on the device that computes."""
-    return {name: tensor.to(device) for name, tensor in features.items()}

@@ -14,9 +14,13 @@ import numpy.typing as npt
 from models.types import Box, RgbImage, Segment
 
 
+class EngineMemoryError(RuntimeError):
+    """Memory ran out, even for the smallest batch. The engine stays usable: the next call may find memory again."""
+
+
 @runtime_checkable
 class Engine(Protocol):
-    """A text-to-mask model, ready to answer. Safe to call from several threads at once."""
+    """A text-to-mask model, ready to answer. Safe to call from several threads at once. Any call may raise :class:`EngineMemoryError`."""
 
     @property
     def name(self) -> str:

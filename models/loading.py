@@ -12,14 +12,16 @@ from pathlib import Path
 
 import torch
 
+from models.devices import choose_device
 from models.embedding_cache import EmbeddingCache
 from models.engine import Engine
+from models.engine_options import DEFAULT_OPTIONS, EngineOptions
 from models.ssp_sam import weights as ssp_sam
 from models.weights_folder import MANIFEST_FILE, WeightsError, WeightsFolder, find_weights
 
 DEFAULT_CACHE_BYTES = 256 * 2**20
 
-BUILDERS: dict[str, Callable[[WeightsFolder, torch.device, EmbeddingCache], Engine]] = {
+BUILDERS: dict[str, Callable[[WeightsFolder, torch.device, EmbeddingCache, EngineOptions], Engine]] = {
     ssp_sam.ARCHITECTURE: ssp_sam.build_engine,
 }
 """Architecture of a manifest -> who makes an engine of the folder."""
@@ -29,6 +31,8 @@ def load_engine(
     profile_or_path: str | Path = "tiny",
     *,
     device: str = "auto",
+    worker: int = 0,
+    options: EngineOptions = DEFAULT_OPTIONS,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
     cache_dir: Path | None = None,
 ) -> Engine:
@@ -37,12 +41,15 @@ def load_engine(
     Args:
         profile_or_path: name of a profile that ships, or path of a weights folder.
         device: ``auto`` for the fastest there is, or a name of PyTorch's: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        worker: number of this process among those that serve, from 0; with several CUDA devices each gets its own, see
+            :func:`models.devices.choose_device`.
+        options: how to compute: precision, compilation, batches that concurrent calls share.
         cache_bytes: budget for image features in memory.
         cache_dir: folder where image features are also written; ``None`` for memory only.
 
     Raises:
         WeightsError: no such profile, or its files are missing, damaged or do not fit together.
-        ValueError: there is no such device here.
+        ValueError: there is no such device here, or it cannot compute as the options say.
     """
     folder = find_weights(profile_or_path)
     architecture = folder.manifest["architecture"]
@@ -51,20 +58,4 @@ def load_engine(
             f"{folder.path / MANIFEST_FILE} names architecture {architecture!r}; this version knows {', '.join(sorted(BUILDERS))}. "
             "The weights may need a newer Wordmask"
         )
-    return BUILDERS[architecture](folder, choose_device(device), EmbeddingCache(cache_bytes, cache_dir))
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name; ``auto`` is a CUDA device if there is one, else Apple's, else the processor.
-
-    Raises:
-        ValueError: PyTorch knows no such device, or it is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); use 'auto' or 'cpu'") from error
-    return device
+    return BUILDERS[architecture](folder, choose_device(device, worker), EmbeddingCache(cache_bytes, cache_dir), options)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,12 @@ import torch
 from torch import Tensor
 
 from models.answer import Answer
-from models.embedding_cache import EmbeddingCache, Features, from_cache, image_digest, to_cache
-from models.preprocess import Letterbox, clip_image, clip_letterbox, masks_to_image, sam_image, sam_letterbox
+from models.devices import Compute, choose_dtype
+from models.embedding_cache import EmbeddingCache
+from models.engine_options import DEFAULT_OPTIONS, EngineOptions
+from models.out_of_memory import memory_errors_told, run_in_parts
+from models.preprocess import Letterbox, masks_to_image, sam_letterbox
+from models.ssp_sam.image_side import ImageSide
 from models.ssp_sam.instances import split_instances
 from models.ssp_sam.model import ImageFeatures, Prediction, SspSam
 from models.ssp_sam.sam_masks import (
@@ -57,6 +61,7 @@ class SspSamEngine:
         device: where to compute.
         thresholds: when a phrase counts as answered.
         cache: of image features.
+        options: how to compute.
     """
 
     def __init__(
@@ -69,14 +74,17 @@ class SspSamEngine:
         device: torch.device,
         thresholds: Thresholds,
         cache: EmbeddingCache,
+        options: EngineOptions = DEFAULT_OPTIONS,
     ) -> None:
+        self._compute = Compute(device, choose_dtype(options.precision, device))
         self._model = model.to(device).eval().requires_grad_(False)
+        for encoder in (self._model.clip.visual, self._model.sam.image_encoder):
+            self._compute.reduce(encoder)
+        self._images = ImageSide(self._model, version=version, compute=self._compute, cache=cache, options=options)
         self._tokenizer = tokenizer
         self._name = name
         self._version = version
-        self._device = device
         self._thresholds = thresholds
-        self._cache = cache
 
     @property
     def name(self) -> str:
@@ -92,17 +100,16 @@ class SspSamEngine:
         """Words of the phrase that these weights never saw; they read as one "unknown" word."""
         return self._tokenizer.unknown_words(phrase)
 
-    @torch.inference_mode()
     def segment(self, image: RgbImage, phrases: Sequence[str]) -> list[list[Segment]]:
         """See :meth:`models.engine.Engine.segment`."""
-        return [answer.segments for answer in self._answers(image, phrases)]
+        with self._answering():
+            return [answer.segments for answer in self._answers(image, phrases)]
 
-    @torch.inference_mode()
     def segment_scored(self, image: RgbImage, phrases: Sequence[str]) -> list[Answer]:
         """See :meth:`models.answer.ScoredEngine.segment_scored`."""
-        return list(self._answers(image, phrases))
+        with self._answering():
+            return list(self._answers(image, phrases))
 
-    @torch.inference_mode()
     def segment_from_points(
         self, image: RgbImage, points: npt.NDArray[np.floating], is_positive: npt.NDArray[np.bool_], box: Box | None = None
     ) -> list[Segment]:
@@ -120,9 +127,9 @@ class SspSamEngine:
         else:
             corners = np.array(box, dtype=np.float64).reshape(2, 2)
             coordinates, labels = np.vstack([coordinates, corners]), np.append(labels, [BOX_TOP_LEFT, BOX_BOTTOM_RIGHT])
-        return [s for s in self._from_prompts(image, coordinates[np.newaxis], labels[np.newaxis]) if s is not None]
+        with self._answering():
+            return [s for s in self._from_prompts(image, coordinates[np.newaxis], labels[np.newaxis]) if s is not None]
 
-    @torch.inference_mode()
     def segment_from_boxes(self, image: RgbImage, boxes: npt.NDArray[np.floating]) -> list[Segment | None]:
         """See :meth:`models.engine.Engine.segment_from_boxes`."""
         check_rgb_image(image)
@@ -130,7 +137,14 @@ class SspSamEngine:
         if len(corners) == 0:
             return []
         labels = np.tile([BOX_TOP_LEFT, BOX_BOTTOM_RIGHT], (len(corners), 1))
-        return self._from_prompts(image, corners, labels)
+        with self._answering():
+            return self._from_prompts(image, corners, labels)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """What surrounds every answer: no gradients, and one clear error when memory runs out."""
+        with torch.inference_mode(), memory_errors_told(self._compute.release):
+            yield
 
     def _answers(self, image: RgbImage, phrases: Sequence[str]) -> Iterator[Answer]:
         """One phrase after the other: a mask at full resolution is large, a hundred of them are too large."""
@@ -139,24 +153,21 @@ class SspSamEngine:
             return
         features = self._image_features(image)
         for start in range(0, len(phrases), DECODED_AT_ONCE):
-            yield from self._answer_batch(image, features, phrases[start : start + DECODED_AT_ONCE])
+            batch = phrases[start : start + DECODED_AT_ONCE]
+            decoded = run_in_parts(lambda part: self._decode_phrases(features, part), batch, release=self._compute.release)
+            for phrase, (low_res_logits, presence, quality) in zip(batch, decoded, strict=True):
+                yield self._answer(image, features.sam, phrase, low_res_logits, presence, quality)
 
-    def _answer_batch(self, image: RgbImage, features: ImageFeatures, phrases: Sequence[str]) -> Iterator[Answer]:
-        text = self._model.encode_phrases(self._tokenizer(phrases).to(self._device))
-        prediction = self._model.decode(features.repeat(len(phrases)), text)
+    def _decode_phrases(self, features: ImageFeatures, phrases: Sequence[str]) -> list[tuple[Tensor, float, float]]:
+        """Low-resolution logits, presence and predicted IoU of each phrase."""
+        with self._compute.autocast():
+            text = self._model.encode_phrases(self._compute.upload(self._tokenizer(phrases)))
+            prediction = self._model.decode(features.repeat(len(phrases)), text)
         presence = self._presence(prediction)
-        for row, (phrase, quality) in enumerate(zip(phrases, prediction.predicted_iou, strict=True)):
-            yield self._answer(image, features.sam, phrase, prediction.low_res_logits[row], float(presence[row]), float(quality))
+        return list(zip(prediction.low_res_logits, presence.tolist(), prediction.predicted_iou.tolist(), strict=True))
 
     def _image_features(self, image: RgbImage) -> ImageFeatures:
-        key = f"{self._version}-{image_digest(image)}"
-        return _unpack(from_cache(self._cache.get(key, lambda: to_cache(self._encode(image))), self._device))
-
-    def _encode(self, image: RgbImage) -> Features:
-        config = self._model.config
-        for_clip = clip_image(image, clip_letterbox((image.shape[0], image.shape[1]), config.clip.image_size, config.clip.letterbox))
-        for_sam = sam_image(image, self._sam_letterbox(image))
-        return _pack(self._model.encode_images(for_clip[None].to(self._device), for_sam[None].to(self._device)))
+        return self._images.features(image)
 
     def _sam_letterbox(self, image: RgbImage) -> Letterbox:
         return sam_letterbox((image.shape[0], image.shape[1]), self._model.config.sam.image_size)
@@ -201,24 +212,21 @@ class SspSamEngine:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Prompts in pixels of the image, ``[K, n, 2]`` and ``[K, n]`` -> low-resolution logits and predicted IoU of each."""
         scale = np.array(letterbox.resized_hw[::-1]) / np.array(letterbox.original_hw[::-1])
-        coordinates = torch.from_numpy(points * scale).float().to(self._device)
-        kinds = torch.from_numpy(labels).long().to(self._device)
-        for start in range(0, len(points), DECODED_AT_ONCE):
-            batch = slice(start, start + DECODED_AT_ONCE)
-            sparse = embed_prompts(self._model.sam, coordinates[batch], kinds[batch])
-            yield from zip(*decode_masks(self._model.sam, features.repeat(len(sparse)), sparse), strict=True)
+        prompts = list(zip(torch.from_numpy(points * scale).float(), torch.from_numpy(labels).long(), strict=True))
+        for start in range(0, len(prompts), DECODED_AT_ONCE):
+            batch = prompts[start : start + DECODED_AT_ONCE]
+            yield from run_in_parts(lambda part: self._decode_sparse(features, part), batch, release=self._compute.release)
+
+    def _decode_sparse(self, features: SamFeatures, prompts: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+        """Low-resolution logits and predicted IoU of each prompt, coordinates ``[n, 2]`` on SAM's canvas and labels ``[n]``."""
+        coordinates, kinds = (self._compute.upload(torch.stack(part)) for part in zip(*prompts, strict=True))
+        with self._compute.autocast():
+            sparse = embed_prompts(self._model.sam, coordinates, kinds)
+            logits, guesses = decode_masks(self._model.sam, features.repeat(len(sparse)), sparse)
+        return list(zip(logits.float(), guesses.float(), strict=True))
 
 
 def _to_mask(low_res_logits: Tensor, letterbox: Letterbox) -> BoolMask:
     """float ``[4G, 4G]`` -> bool ``[H, W]`` of the original image."""
     mask: BoolMask = (masks_to_image(low_res_logits[None], letterbox)[0] >= 0).cpu().numpy()
     return mask
-
-
-def _pack(features: ImageFeatures) -> Features:
-    parts: dict[str, Any] = {"clip_tokens": features.clip_tokens, **features.sam._asdict()}
-    return {name: part for name, part in parts.items() if part is not None}
-
-
-def _unpack(parts: Features) -> ImageFeatures:
-    return ImageFeatures(parts["clip_tokens"], SamFeatures(parts["embedding"], parts.get("skip8"), parts.get("skip4")))

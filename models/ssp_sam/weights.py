@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from models.embedding_cache import EmbeddingCache
-from models.engine_options import EngineOptions
+from models.engine_options import DEFAULT_OPTIONS, EngineOptions
 from models.ssp_sam.config import SspSamConfig, named_config
 from models.ssp_sam.engine import SspSamEngine, Thresholds
 from models.ssp_sam.model import SspSam
@@ -23,7 +23,7 @@ ARCHITECTURE = "ssp-sam"
 
 
 def build_engine(
-    folder: WeightsFolder, device: torch.device, cache: EmbeddingCache, options: EngineOptions = EngineOptions()
+    folder: WeightsFolder, device: torch.device, cache: EmbeddingCache, options: EngineOptions = DEFAULT_OPTIONS
 ) -> SspSamEngine:
     """An engine from a weights folder.
 
@@ -91,7 +91,7 @@ def random_engine(
     device: str = "cpu",
     cache_bytes: int = 256 * 2**20,
     cache_dir: Path | None = None,
-    options: EngineOptions = EngineOptions(),
+    options: EngineOptions = DEFAULT_OPTIONS,
 ) -> SspSamEngine:
     """An engine that knows nothing: random weights, for measuring time and for tests. Its masks mean nothing.
 

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models import WeightsError, load_engine, profiles, weights_folder
+from models.devices import choose_device
 from models.embedding_cache import EmbeddingCache
-from models.loading import choose_device
 from models.ssp_sam.config import CONFIGURATIONS, contract, named_config
 from models.ssp_sam.engine import SspSamEngine, Thresholds
 from models.ssp_sam.model import SspSam
