@@ -1,0 +1,89 @@
+"""The numbers of the zero-training mode (spec section 7): thresholds, not weights. Each set belongs to a pair of CLIP and SAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+STUFF_WORDS = (
+    "background", "sky", "wall", "floor", "ground", "grass", "road", "water", "ceiling", "pavement", "sand", "snow", "mountain", "building",
+)  # fmt: skip
+"""What photographs show behind things; competes with the labels when a network has no background of its own."""
+
+PLAIN_TEMPLATES = ("{}", "the {}", "a {}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preset:
+    """One set of thresholds. Lengths are shares, so that they hold at every resolution."""
+
+    temperature: float | None = 40.0
+    """Cosines are multiplied by this before the softmax; ``None``: the scale that CLIP learned."""
+    background_cosine: float | None = None
+    """A patch whose cosines all stay below this shows nothing that is asked for; ``None``: only names compete."""
+    background_words: tuple[str, ...] = STUFF_WORDS
+    templates: Literal["plain", "imagenet"] = "imagenet"
+    """Sentences that a label is put into; their directions are averaged."""
+
+    region_confidence: float = 0.05
+    """Least mean probability of a region of one label that gets points."""
+    region_cells: int = 4
+    """Least area of such a region, in cells of the point grid."""
+    area_per_point: float = 0.05
+    """A region gets one more point for every such share of the image."""
+    points_per_region: int = 6
+    most_points: int = 64
+    fewest_points: int = 16
+    """Below this many, a 4 x 4 grid is added where nothing was found; 0 for never."""
+
+    mask_tokens: tuple[int, ...] = (1, 2, 3)
+    """Which of SAM's masks are looked at; token 0 is the one for unambiguous prompts."""
+    mask_iou: float = 0.7
+    """Least IoU that SAM guesses of a mask."""
+    stability: float = 0.85
+    mask_area: float = 0.0005
+    """Least share of the image."""
+    mask_nms: float = 0.8
+    """Of two masks with at least this IoU the worse one is dropped."""
+
+    duplicate_iou: float = 0.8
+    part_containment: float = 0.9
+    part_similarity: float = 0.85
+    neighbour_similarity: float = 0.9
+    largest_join: float = 0.6
+    """No joined mask covers more of the image, unless all its members are stuff."""
+
+    correction: float = 2.0
+    """Lambda: how strongly masks smooth the map of words; 0 leaves it alone, infinity is a majority vote inside each mask."""
+    score: float = 0.35
+    """Least score of a proposal."""
+    proposal_nms: float = 0.6
+
+    def __post_init__(self) -> None:
+        if self.background_cosine is None and not self.background_words:
+            raise ValueError("Preset needs background_cosine or background_words: a single label would otherwise win every pixel")
+        shares = ("mask_iou", "stability", "mask_nms", "duplicate_iou", "part_containment", "largest_join", "score", "proposal_nms")
+        for name in shares:
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"Preset.{name} is a share, 0..1, found {getattr(self, name)}")
+        if self.correction < 0:
+            raise ValueError(f"Preset.correction must not be negative, found {self.correction}")
+        if not self.mask_tokens:
+            raise ValueError("Preset.mask_tokens must name at least one of SAM's masks, found none")
+
+
+def public_preset() -> Preset:
+    """For public CLIP and SAM weights; after the published training-free methods, not measured here."""
+    return Preset()
+
+
+def tiny_preset() -> Preset:
+    """For the shipped model, measured on its validation scenes."""
+    return Preset(
+        temperature=None, background_cosine=0.3, background_words=(), templates="plain", mask_tokens=(0,), mask_iou=0.5, stability=0.5,
+    )  # fmt: skip
+
+
+def preset_for(config_name: str) -> Preset:
+    """The set of thresholds that belongs to a configuration of the networks, by its name."""
+    return tiny_preset() if config_name == "tiny" else public_preset()

@@ -1,0 +1,107 @@
+"""The trained mode: learned points, and a network that reads the masks, in place of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from models.devices import Compute
+from models.sam_mi.aggregation import JoinedMasks
+from models.sam_mi.canvas import move
+from models.sam_mi.config import SamMiConfig
+from models.sam_mi.cost_map import Evidence
+from models.sam_mi.heat_points import points_at_peaks
+from models.sam_mi.injection import MaskInput
+from models.sam_mi.model import ImageMaps, SamMi
+from models.sam_mi.presets import Preset
+from models.sam_mi.proposer import Frames, Look, Proposer
+from models.sam_mi.region_points import Points
+from models.ssp_sam.config import SspSamConfig
+from models.ssp_sam.model import ImageFeatures, SspSam
+from models.ssp_sam.tokenizer import PhraseTokenizer
+
+YES = 0.5
+"""A label must exceed this probability to win a cell."""
+
+
+class TrainedProposer(Proposer):
+    """As its base, with SAM-MI's network.
+
+    Args:
+        model: gives CLIP and SAM.
+        network: trained behind these encoders.
+        tokenizer: of the model.
+        preset: thresholds that suit the model.
+        compute: where and how precisely; the model is there already.
+
+    Raises:
+        ValueError: the network was made for other encoders.
+    """
+
+    def __init__(self, model: SspSam, network: SamMi, tokenizer: PhraseTokenizer, preset: Preset, compute: Compute) -> None:
+        super().__init__(model, tokenizer, preset, compute)
+        check_fits(network.config, model.config)
+        self.network = network.to(compute.device).eval().requires_grad_(False)
+
+    def place_points(self, look: Look, features: ImageFeatures, frames: Frames) -> Points:
+        """The prompter's peaks."""
+        side = look.words.nothing.shape[-1] // 2
+        if len(look.text) == 0:
+            return super().place_points(look, features, frames)
+        with self.compute.autocast():
+            heat = self.network.point_logits(maps_of(look.dense, features, frames), look.text)[0]
+        return points_at_peaks(heat, look.regions, frames.clip, side, self.preset)
+
+    def refine(self, look: Look, joined: JoinedMasks, features: ImageFeatures, frames: Frames) -> Evidence:
+        """What the network sees."""
+        soft = joined.masks.soft
+        masks = MaskInput(soft.unsqueeze(0), torch.ones(1, len(soft), dtype=torch.bool, device=soft.device))
+        with self.compute.autocast():
+            logits = self.network(maps_of(look.dense, features, frames), look.text, masks)[0]
+        return as_evidence(logits.float(), len(look.question.names))
+
+
+def check_fits(network: SamMiConfig, encoders: SspSamConfig) -> None:
+    """Raise ``ValueError`` unless the network can stand behind these encoders."""
+    skips = (encoders.sam.out_channels // 4, encoders.sam.out_channels // 8)
+    found = (network.embed_dim, network.guidance)
+    if network.taps is not None or not encoders.sam.high_resolution_skips:
+        raise ValueError(
+            f"network {network.name!r} behind encoders {encoders.name!r}: an engine takes the finer maps from SAM's high-resolution skips; "
+            "choose encoders with high_resolution_skips and a network with taps=None"
+        )
+    if found != (encoders.clip.embed_dim, skips):
+        raise ValueError(
+            f"network {network.name!r} expects an embedding of {found[0]} and guidance {found[1]}, but encoders {encoders.name!r} give "
+            f"{encoders.clip.embed_dim} and {skips}"
+        )
+
+
+def maps_of(dense: Tensor, features: ImageFeatures, frames: Frames) -> ImageMaps:
+    """The finer maps of one image are SAM's high-resolution skips, brought over CLIP's canvas.
+
+    Args:
+        dense: float ``[E, g, g]``.
+        features: of the image; SAM's skips must be there.
+        frames: where the image lies on the canvases.
+    """
+    if features.sam.skip8 is None or features.sam.skip4 is None:
+        raise ValueError("these encoders have no high-resolution skips; a network without taps needs them")
+    side = dense.shape[-1]
+    finer = move(features.sam.skip8[0].float(), frames.sam, frames.clip, 2 * side)
+    finest = move(features.sam.skip4[0].float(), frames.sam, frames.clip, 4 * side)
+    return ImageMaps(*(part.unsqueeze(0) for part in (dense, finer, finest)))
+
+
+def stack_maps(maps: Sequence[ImageMaps]) -> ImageMaps:
+    """Several images as one batch."""
+    return ImageMaps(*(torch.cat(parts) for parts in zip(*maps, strict=True)))
+
+
+def as_evidence(logits: Tensor, asked: int) -> Evidence:
+    """Logits float ``[T + R, h, w]`` of names and their rivals; a label must beat the rivals and be more likely than not."""
+    probability = logits.sigmoid()
+    rivals = torch.cat([probability[asked:], logits.new_full((1, *logits.shape[1:]), YES)])
+    return Evidence(probability[:asked], rivals.amax(dim=0))
