@@ -8,6 +8,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from backend.auth import authorize, check_auth_settings
+from backend.checkpoints.profiles import weights_place
 from backend.engine_holder import EngineHolder
 from backend.errors import BackendError, SettingsError, error_body
 from backend.export_routes import export_routes
@@ -24,20 +25,23 @@ from models import Engine, WeightsError, find_weights
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None, engine: Engine | None = None, images: ImageLoader | None = None) -> Flask:
+def create_app(
+    settings: Settings | None = None, engine: Engine | None = None, images: ImageLoader | None = None, *, worker: int = 0
+) -> Flask:
     """Build the service.
 
     Args:
         settings: read from the environment when left out.
         engine: a ready engine; when left out, the one that the settings name is loaded in the background and requests wait for it.
         images: fetches the tasks' images; built from the settings when left out.
+        worker: number of this process among those that serve; with several GPUs each gets its own.
 
     Raises:
         SettingsError: the settings cannot be used, or name weights that are not there.
     """
     settings = settings or Settings.from_env()
     check_auth_settings(settings)
-    service = build_service(settings, engine, images)
+    service = build_service(settings, engine, images, worker=worker)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = int(settings.max_request_bytes)
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -53,10 +57,10 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None, i
     return app
 
 
-def build_service(settings: Settings, engine: Engine | None = None, images: ImageLoader | None = None) -> Service:
+def build_service(settings: Settings, engine: Engine | None = None, images: ImageLoader | None = None, *, worker: int = 0) -> Service:
     """What the app serves, without HTTP; ``service.engine.start()`` begins to load the engine. As :func:`create_app` otherwise."""
     holder = EngineHolder(
-        (lambda: engine) if engine is not None else (lambda: _load(settings)),
+        (lambda: engine) if engine is not None else (lambda: _load(settings, worker)),
         profile=settings.profile,
         version=engine.version if engine is not None else weights_version(settings),
         slots=settings.threads,
@@ -78,7 +82,7 @@ def weights_version(settings: Settings) -> str:
         SettingsError: there are no such weights.
     """
     try:
-        return find_weights(settings.profile).version
+        return find_weights(weights_place(settings)).version
     except WeightsError as error:
         raise SettingsError(f"cannot serve {settings.profile!r}: {error}; --profile or WORDMASK_PROFILE says which to serve") from error
 
@@ -88,11 +92,17 @@ def build_image_loader(settings: Settings) -> ImageLoader:
     return ImageLoader(settings, client_of(settings))
 
 
-def _load(settings: Settings) -> Engine:
+def _load(settings: Settings, worker: int) -> Engine:
     from models import load_engine  # here, because it loads torch
 
-    cache_dir = settings.data_dir / "embeddings" if settings.embedding_disk_cache else None
-    return load_engine(settings.profile, device=settings.device, cache_bytes=int(settings.embedding_cache_bytes), cache_dir=cache_dir)
+    return load_engine(
+        weights_place(settings),
+        device=settings.device,
+        worker=worker,
+        options=settings.engine_options,
+        cache_bytes=int(settings.embedding_cache_bytes),
+        cache_dir=settings.data_dir / "embeddings" if settings.embedding_disk_cache else None,
+    )
 
 
 def _answer_errors_alike(app: Flask) -> None:

@@ -100,7 +100,7 @@ class Fetcher:
         if not files:
             raise SourceUnavailable(f"{repository} has no file like {checkpoint.files}")
         problem = f"{repository} has no file {path!r}" if path else f"{repository} has {len(files)} files that it could be"
-        raise ChoiceNeeded(f"{checkpoint.name}: {problem}; choose one with --file", files)
+        raise ChoiceNeeded(f"{problem}; choose one: wordmask checkpoints fetch {checkpoint.name} --file PATH", files)
 
     def _mirrored(self, url: str) -> str:
         parts = urlsplit(url)

@@ -48,16 +48,22 @@ def weights_place(settings: Settings) -> str:
     Raises:
         SettingsError: the profile is declared, but its weights are not here; the message says which command is next.
     """
-    name = settings.profile
-    if name in profiles() or Path(name).expanduser().exists():
-        return name
-    registry = registry_of(settings)
-    if name not in registry.profiles:
-        return name
-    state = _state(registry.profiles[name], settings, registry)
+    state = state_of(settings)
+    if state is None or (state.ready and state.weights is None):
+        return settings.profile
     if state.weights is None:
-        raise SettingsError(f"the weights of profile {name!r} are not here yet; next: {state.next_step}")
+        at_once = f"wordmask serve --profile {state.profile.name} --fetch"
+        raise SettingsError(
+            f"the weights of profile {state.profile.name!r} are not here yet; next: {state.next_step} (or all of it: {at_once})"
+        )
     return str(state.weights)
+
+
+def state_of(settings: Settings) -> ProfileState | None:
+    """State of the settings' profile; ``None`` where they name a folder instead."""
+    registry = registry_of(settings)
+    profile = registry.profiles.get(settings.profile)
+    return None if profile is None else _state(profile, settings, registry)
 
 
 def _state(profile: Profile, settings: Settings, registry: Registry) -> ProfileState:

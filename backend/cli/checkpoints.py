@@ -10,17 +10,18 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
 from backend.checkpoints.errors import CheckpointError, ChoiceNeeded, NotWeights
 from backend.checkpoints.fetch import by_hand, fetcher_of, store_of
-from backend.checkpoints.profiles import profile_states, registry_of
+from backend.checkpoints.prepare import convert_profile, from_store
+from backend.checkpoints.profiles import profile_states, registry_of, state_of
 from backend.checkpoints.store import Store
+from backend.cli.byte_bar import ByteBar
 from backend.errors import BadRequest
 from backend.settings import Settings
-from models import Checkpoint, Registry, RegistryError, WeightsError
+from models import Checkpoint, Profile, Registry, RegistryError, UpstreamPart, WeightsError
 
 if TYPE_CHECKING:
     from models import CheckpointReport
@@ -67,7 +68,7 @@ def fetch(
         raise BadRequest("--file names one file, so give one checkpoint with it")
     for entry in [_entry(registry, name) for name in names]:
         try:
-            with progress_bar(entry.name) as report:
+            with ByteBar(entry.name) as report:
                 path = fetcher.fetch(entry, report, file=file)
         except ChoiceNeeded as error:
             _show_choice(error)
@@ -99,26 +100,49 @@ def verify(
         raise CheckpointError(f"{len(wrong)} of {len(entries)} files cannot be used: " + " | ".join(wrong))
 
 
-def progress_bar(name: str) -> _Bar:
-    """A bar on standard error, to be used as a context that gives the function to report to."""
-    return _Bar(name)
+@checkpoints.command()
+def convert(
+    profile: Annotated[str, typer.Argument(help="Name of a profile, as `wordmask checkpoints list` shows it.")],
+    published: Annotated[Path | None, typer.Option("--from", help="A checkpoint file in place of the fetched one.")] = None,
+    clip: Annotated[Path | None, typer.Option(help="OpenAI's CLIP file, to be used instead of the checkpoint's own CLIP.")] = None,
+    sam: Annotated[Path | None, typer.Option(help="A SAM file, for its image encoder instead of the checkpoint's own.")] = None,
+) -> None:
+    """Make a folder that serves of published files. Parts that the checkpoint lacks come from the fetched files of CLIP and SAM."""
+    settings = Settings.from_env()
+    registry, store = registry_of(settings), store_of(settings)
+    upstream: dict[UpstreamPart, Path] = {}
+    if clip is not None:
+        upstream["clip"] = clip
+    if sam is not None:
+        upstream["sam_image_encoder"] = sam
+    with ByteBar(profile) as report:
+        folder = convert_profile(
+            _profile(registry, profile), registry, store, bring=from_store(store), published=published, upstream=upstream, report=report
+        )
+    typer.echo(f"{folder.version}: {folder.path}\nserve it with: wordmask serve --profile {profile}")
 
 
-class _Bar:
-    def __init__(self, name: str) -> None:
-        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
-        self._progress = Progress(*columns, console=Console(stderr=True))
-        self._task = self._progress.add_task(name, total=None)
+def prepare(settings: Settings) -> None:
+    """Fetch and convert what the settings' profile lacks, with progress; nothing to do for one that is ready, or for a folder.
 
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
+    Raises:
+        CheckpointError: a file cannot be had or used.
+    """
+    state = state_of(settings)
+    if state is None or state.ready:
+        return
+    registry, store, fetcher = registry_of(settings), store_of(settings), fetcher_of(settings)
 
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+    def bring(entry: Checkpoint) -> Path:
+        with ByteBar(entry.name) as report:
+            return fetcher.fetch(entry, report)
 
-    def __call__(self, done: int, total: int | None) -> None:
-        self._progress.update(self._task, completed=done, total=total)
+    try:
+        with ByteBar(f"{state.profile.name}: converting") as report:
+            convert_profile(state.profile, registry, store, bring=bring, report=report)
+    except ChoiceNeeded as error:
+        _show_choice(error)
+        raise
 
 
 def _verify_one(entry: Checkpoint, store: Store) -> str | None:
@@ -171,6 +195,13 @@ def _entries(registry: Registry) -> list[Checkpoint]:
 def _entry(registry: Registry, name: str) -> Checkpoint:
     try:
         return registry.checkpoint(name)
+    except RegistryError as error:
+        raise BadRequest(str(error)) from error
+
+
+def _profile(registry: Registry, name: str) -> Profile:
+    try:
+        return registry.profile(name)
     except RegistryError as error:
         raise BadRequest(str(error)) from error
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import typer
 
+from backend.checkpoints.profiles import weights_place
 from backend.errors import NotReady
 from backend.settings import Settings
 from models import Engine
@@ -22,11 +23,18 @@ def load_for(context: typer.Context, settings: Settings, profile: str | None, de
 
     Raises:
         NotReady: the weights are missing or cannot be used.
+        SettingsError: the profile's weights have yet to be fetched or converted.
     """
     load = context.obj or _default_loader()
     wanted = profile or settings.profile
+    place = weights_place(settings.model_copy(update={"profile": wanted}))
     try:
-        engine: Engine = load(wanted, device=device or settings.device, cache_bytes=int(settings.embedding_cache_bytes))
+        engine: Engine = load(
+            place,
+            device=device or settings.device,
+            options=settings.engine_options,
+            cache_bytes=int(settings.embedding_cache_bytes),
+        )
     except (OSError, ValueError) as error:
         raise NotReady(f"the model {wanted!r} could not be loaded: {error}") from error
     return engine
