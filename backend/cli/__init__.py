@@ -11,7 +11,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from backend.cli import checkpoints, doctor, evaluate, export, import_, preannotate, segment, serve, train
+from backend.cli import (
+    checkpoints,
+    dataset,
+    doctor,
+    evaluate,
+    export,
+    import_,
+    preannotate,
+    segment,
+    serve,
+    train,
+    train_jobs,
+    trainer,
+)
 from backend.errors import BackendError
 
 
@@ -50,6 +63,7 @@ def _root(
 
 
 app.command()(serve.serve)
+app.command()(trainer.trainer)
 app.command()(doctor.doctor)
 app.command()(preannotate.preannotate)
 app.command()(segment.segment)
@@ -57,7 +71,10 @@ app.command()(export.export)
 app.command("import")(import_.import_)
 app.add_typer(evaluate.evaluate, name="evaluate")
 app.add_typer(checkpoints.checkpoints, name="checkpoints")
+app.add_typer(dataset.dataset, name="dataset")
 app.add_typer(train.train, name="train")
+for command in (train_jobs.status, train_jobs.start, train_jobs.stop, train_jobs.retry, train_jobs.log):
+    train.train.command()(command)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from backend.errors import BadRequest
 
-train = typer.Typer(no_args_is_help=True, help="Train models.")
+train = typer.Typer(no_args_is_help=True, help="Train models, and watch the jobs that do.")
 
 RUN_HELP = "Folder of checkpoints, logs and, in the end, weights; an unfinished run there goes on."
 DATA_HELP = "Folder of the generated scenes; made when missing (needs npm for the glyphs, and 10 GB)."

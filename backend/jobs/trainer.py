@@ -50,6 +50,7 @@ class Trainer:
         chores: done between jobs. One that fails is tried again later and stops nothing else.
         takes_jobs: without, only the chores are done here, and other machines take the jobs.
         limits: of each job.
+        is_to_leave: asked all the time; true ends the trainer as :meth:`leave` does.
         poll_seconds: pause when there is nothing to do.
     """
 
@@ -62,6 +63,7 @@ class Trainer:
         chores: Sequence[Callable[[], None]] = (),
         takes_jobs: bool = True,
         limits: Limits | None = None,
+        is_to_leave: Callable[[], bool] = lambda: False,
         poll_seconds: float = 0.5,
     ) -> None:
         self._queue = queue
@@ -72,6 +74,7 @@ class Trainer:
         self._has_recovered = False
         self._limits = limits or Limits()
         self._poll_seconds = poll_seconds
+        self._is_to_leave = is_to_leave
         self._leaving = threading.Event()
         self._lifeline: Lifeline | None = None
         self._paused_until: dict[int, float] = {}
@@ -79,6 +82,8 @@ class Trainer:
     @property
     def is_leaving(self) -> bool:
         """As :attr:`Runner.is_leaving`."""
+        if self._is_to_leave():
+            self._leaving.set()
         return self._leaving.is_set()
 
     def leave(self) -> None:
