@@ -62,7 +62,8 @@ def choose_cases(rows: Sequence[ExpressionRow], finder: ImageFinder) -> list[Cas
 
 def _badness(row: ExpressionRow) -> tuple[float, float, float]:
     """Small for bad answers; of equals the surest, then that with the largest object comes first."""
-    return row.clean.iou, -(row.presence or row.score), -float(row.clean.truth)
+    sureness = row.score if row.presence is None else row.presence
+    return row.clean.iou, -sureness, -float(row.clean.truth)
 
 
 def _some_of_each_image(rows: Sequence[ExpressionRow], most: int) -> list[ExpressionRow]:
