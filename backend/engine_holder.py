@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 
 from backend.errors import EngineBusy, NotReady
-from models import Box, Engine, RgbImage, Segment
+from models import Box, Engine, EngineMemoryError, PlacedEngine, RgbImage, Segment
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,11 @@ class EngineHolder:
     def version(self) -> str:
         """Label Studio's ``model_version``, the same before and after the engine is there: Label Studio asks ``/setup`` first."""
         return self._engine.version if self._engine is not None else self._version
+
+    @property
+    def placement(self) -> Mapping[str, str]:
+        """``device`` and ``precision`` of the engine; empty until it is there, and for one that does not tell."""
+        return self._engine.placement if isinstance(self._engine, PlacedEngine) else {}
 
     def wait(self, timeout: float) -> Engine:
         """Return the engine, waiting up to ``timeout`` seconds for it.
@@ -145,5 +150,7 @@ class _SharedEngine:
             raise EngineBusy("the engine was busy with other requests for the whole time budget; raise WORDMASK_THREADS, or ask later")
         try:
             yield
+        except EngineMemoryError as error:
+            raise EngineBusy(f"{error}; ask again later") from error
         finally:
             self._slots.release()

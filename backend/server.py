@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
@@ -41,30 +43,46 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run_gunicorn(make_app: Callable[[], Flask], listener: socket.socket, *, threads: int) -> None:
-    """Serve until a signal, with one worker: the model and its embeddings are in memory once, and threads share them.
+def run_gunicorn(make_app: Callable[[int], Flask], listener: socket.socket, *, threads: int, workers: int = 1) -> None:
+    """Serve until a signal. Threads of a worker share its model and embeddings; more workers are for more devices.
 
     Args:
-        make_app: called in the worker, after the fork, because threads that torch has started do not survive one.
+        make_app: called with the worker's number, 0 to ``workers - 1``, in the worker, after the fork, because threads that torch has
+            started do not survive one. A worker that replaces another has its number.
         listener: bound and listening.
-        threads: requests that are answered at once.
+        threads: requests that a worker answers at once.
+        workers: processes that serve.
     """
 
     class _Server(BaseApplication):  # type: ignore[misc]
+        number = 0
+
         def load_config(self) -> None:
             self.cfg.set("bind", f"fd://{listener.fileno()}")
-            self.cfg.set("workers", 1)
+            self.cfg.set("workers", workers)
             self.cfg.set("worker_class", "gthread")
             self.cfg.set("threads", threads)
             self.cfg.set("timeout", 120)
             self.cfg.set("graceful_timeout", 10)
             self.cfg.set("loglevel", "warning")
             self.cfg.set("control_socket_disable", True)
+            self.cfg.set("pre_fork", self._number_worker)
 
         def load(self) -> Flask:
-            return make_app()
+            return make_app(self.number)
+
+        def _number_worker(self, arbiter: Any, worker: Any) -> None:
+            # In the master, so the worker is born with it; it keeps what was set here.
+            worker.number = first_free_number(other.number for other in arbiter.WORKERS.values())
+            self.number = worker.number
 
     _Server().run()
+
+
+def first_free_number(taken: Iterable[int]) -> int:
+    """The smallest number from 0 that is not taken."""
+    numbers = set(taken)
+    return next(number for number in count() if number not in numbers)
 
 
 def run_flask(make_app: Callable[[], Flask], listener: socket.socket) -> None:

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backend.errors import SettingsError
+from models import EngineOptions
 
 PREFIX = "WORDMASK_"
 _MIB = 2**20
@@ -45,7 +46,16 @@ class Settings(BaseModel):
     )
 
     profile: str = Field("tiny", description="which model serves: a profile's name or the path of a weights folder")
-    device: str = Field("auto", description="where the model runs: `auto`, `cpu`, `cuda`, `cuda:1`, ...")
+    device: str = Field("auto", description="where the model runs: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, ...")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="of the model's products: `fp32`, `bf16`, `fp16`; `auto` is bf16 on CUDA devices that have it, else fp32"
+    )
+    compile: bool = Field(False, description="run the image encoders through `torch.compile`: a slow first image, then faster ones")
+    micro_batch: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(
+        "auto", description="most images of requests at the same time that share one run of the encoders, 1: none; `auto` is 8, on a CPU 1"
+    )
+    micro_batch_wait_ms: float = Field(4, ge=0, le=1000, description="how long such a run may wait for requests that are about to join")
+    workers: int = Field(1, ge=1, le=64, description="processes that serve, each with the model; of several GPUs each takes its own")
     checkpoint_dir: Path | None = Field(
         None, description="folder of published checkpoints and of what is converted from them; empty: `checkpoints` in the data folder"
     )
@@ -112,6 +122,16 @@ class Settings(BaseModel):
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError(f"must start with http:// or https://, found {value!r}")
         return value.rstrip("/") if value else value
+
+    @property
+    def engine_options(self) -> EngineOptions:
+        """How the engine computes."""
+        return EngineOptions(
+            precision=self.precision,
+            compiled=self.compile,
+            micro_batch=None if self.micro_batch == "auto" else self.micro_batch,
+            micro_batch_wait_seconds=self.micro_batch_wait_ms / 1000,
+        )
 
     @property
     def http_threads(self) -> int:

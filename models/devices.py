@@ -8,12 +8,11 @@ from __future__ import annotations
 import gc
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+from models.engine_options import Precision
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -1,10 +1,12 @@
-"""How an engine computes, beside where: choices of the person who runs it, not of the weights."""
+"""How an engine computes, beside where: choices of the person who runs it, not of the weights. Loads no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from models.devices import Precision
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+"""Of the networks' products; see :func:`models.devices.choose_dtype` for ``auto``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -12,7 +14,6 @@ class EngineOptions:
     """Choices with defaults that pay; the changelog and README name the measurements."""
 
     precision: Precision = "auto"
-    """See :func:`models.devices.choose_dtype`."""
     compiled: bool = False
     """Run the image encoders through ``torch.compile``: needs a C++ compiler (on CUDA: Triton) and a minute or more at the first image."""
     micro_batch: int | None = None

@@ -36,7 +36,7 @@ server.SILENCE_SECONDS = 2
 settings = make_settings(Path(sys.argv[1]), threads=1, max_waiting=2)
 listener = listen("127.0.0.1", 0)
 print(url_of(listener), flush=True)
-run_gunicorn(lambda: create_app(settings, FakeEngine(delay=1.0)), listener, threads=settings.http_threads)
+run_gunicorn(lambda worker: create_app(settings, FakeEngine(delay=1.0)), listener, threads=settings.http_threads)
 """
 
 
