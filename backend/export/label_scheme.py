@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from backend.errors import LabelConfigError
@@ -17,7 +18,7 @@ IMAGES_PER_TASK = 1000
 """Where tasks may have several images, image ``n`` of task ``t`` has the id ``t * IMAGES_PER_TASK + n``."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LabelScheme:
     """What the regions of a project mean.
 
@@ -38,6 +39,7 @@ class LabelScheme:
         """Whether a task can have more than one image."""
         return len(self.images) > 1 or any(image.is_list for image in self.images)
 
+    @cached_property
     def category_ids(self) -> dict[str, int]:
         """The category id of every name that a region may carry."""
         ids = {name: number for number, name in enumerate(self.categories, 1)}
@@ -45,7 +47,7 @@ class LabelScheme:
 
     def with_labels(self, labels: Iterable[str]) -> LabelScheme:
         """With further categories behind its own, sorted, so that their ids do not depend on the order of the tasks."""
-        new = sorted(set(labels) - set(self.category_ids()))
+        new = sorted(set(labels) - set(self.category_ids))
         return LabelScheme(self.images, self.categories + tuple(new), self.unlabelled, self.other_names)
 
 

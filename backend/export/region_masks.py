@@ -24,7 +24,7 @@ _MOST_TEXTS = 100
 
 def category_of(region: ResultRegion, options: ConvertOptions, where: Place) -> tuple[int | None, list[Finding]]:
     """The category of a region (``None``: it has none and is left out), and what is to be told of its labels."""
-    ids = options.scheme.category_ids()
+    ids = options.scheme.category_ids
     known = [label for label in region.labels if label in ids]
     unknown = [label for label in region.labels if label not in ids]
     own_name = region.entry.get("from_name")
@@ -99,7 +99,7 @@ def mask_record(
 def _attributes(region: ResultRegion, chosen: Chosen, options: ConvertOptions) -> dict[str, Any]:
     """Where a mask comes from; what is not known is left out."""
     entry = region.entry
-    known = [label for label in region.labels if label in options.scheme.category_ids()]
+    known = [label for label in region.labels if label in options.scheme.category_ids]
     origin = entry.get("origin")
     found = {
         "source": chosen.kind,

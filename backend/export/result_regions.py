@@ -80,7 +80,7 @@ def _take_in(
 
 def _key(entry: Mapping[str, Any]) -> Any:
     found = entry.get("id")
-    return (found, entry.get("to_name"), entry.get("item_index")) if isinstance(found, (str, int)) else None
+    return (found, str(entry.get("to_name")), str(entry.get("item_index") or 0)) if isinstance(found, (str, int)) else None
 
 
 def _shape(entry: Mapping[str, Any]) -> Any:

@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from backend.errors import BadRequest
+from backend.export.convert import convert_task
 from backend.export.label_scheme import read_scheme
-from backend.export.records import ConvertOptions
+from backend.export.records import ConvertOptions, PreparedTask
 from backend.export.run import ExportJob, run_export
 from backend.export.schemes import scheme_of_file
+from backend.export.task_file import pack_rle
 from backend.findings import FirstFindingStops
 from tests.export_factories import (
     CONFIG,
@@ -226,3 +230,27 @@ def test_what_is_no_export_file_is_refused_in_one_line(tmp_path: Path, content: 
         path.write_text(content, encoding="utf-8")
     with pytest.raises(BadRequest, match="export"):
         scheme_of_file(path, None)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_whatever_stands_in_a_region_ends_in_a_mask_or_a_finding(data: st.DataObject) -> None:
+    region = data.draw(st.sampled_from([param.values[0] for param in CHANGED + LEFT_OUT]))
+    region = json.loads(json.dumps(region))
+    keys = [*region, "item_index", "score", "meta", "origin"]
+    for key in data.draw(st.lists(st.sampled_from(keys), min_size=1, max_size=3)):
+        region[key] = data.draw(JSON_VALUES)
+    if isinstance(region.get("value"), dict) and region["value"]:
+        region["value"][data.draw(st.sampled_from(sorted(region["value"])))] = data.draw(JSON_VALUES)
+    task = pack_rle(annotated(7, [region]))
+    record = convert_task(PreparedTask(task), ConvertOptions(read_scheme(CONFIG).scheme, max_pixels=1_000_000))
+    assert len(record.masks) == 1 or any(finding.severity != "warning" for finding in record.findings)
+    json.dumps([(mask.segmentation, mask.attributes) for mask in record.masks], allow_nan=False)
+    assert all(str(finding).isprintable() for finding in record.findings)

@@ -16,7 +16,9 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from backend.regions import region_to_mask
+from backend.label_plan import OutputControl, OutputKind
+from backend.regions import region_to_mask, segment_to_regions
+from models import Segment, coco_rle_to_mask, mask_to_coco_rle
 from tests.export_factories import (
     annotated,
     bitmask_region,
@@ -138,6 +140,19 @@ def test_any_mask_comes_through_region_and_export_unchanged(tmp_path: Path, mask
     for annotation in read_json(folder / "instances.json")["annotations"]:
         assert np.array_equal(coco_mask.decode(annotation["segmentation"]), mask)
     assert not findings.counts
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=20)))
+@pytest.mark.parametrize("kind", ["brush", "bitmask"])
+def test_coco_to_label_studio_and_back_is_the_identity(tmp_path: Path, kind: OutputKind, mask: Any) -> None:
+    if not mask.any():
+        return
+    code = mask_to_coco_rle(mask)
+    control = OutputControl(kind, kind, "image", (), f"{kind.capitalize()}Labels")
+    regions = segment_to_regions(Segment("", coco_rle_to_mask(code), 1.0), control, "Cat", prompt=None)
+    folder, _, _ = export(tmp_path, [annotated(1, regions)])
+    assert [found["segmentation"] for found in read_json(folder / "instances.json")["annotations"]] == [code]
 
 
 def test_the_same_tasks_give_the_same_bytes_whatever_the_number_of_processes(tmp_path: Path) -> None:
