@@ -2,8 +2,9 @@
 
 Where masks overlap, a pixel of a PNG belongs to the last one, which lies on top in Label Studio too; what is lost so is told.
 
-YOLO's files have one outline per object, so parts and holes are joined by seams (:mod:`backend.export.outlines`). They are written here:
-the libraries that write them (``ultralytics``, ``supervision``) write the outline of a hole as an object of its own.
+YOLO's files have one outline per object, so parts and holes are joined by seams (:mod:`backend.export.outlines`). They are written here,
+as libraries lose masks on the way: ``supervision`` writes every ring as an object, those of holes too, and the converter of
+``ultralytics`` outer rings alone.
 """
 
 from __future__ import annotations
