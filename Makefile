@@ -15,9 +15,10 @@ help: ## list these words
 install: $(VENV)/.installed ## Wordmask with everything for development, in .venv
 install-label-studio: $(LABEL_STUDIO_VENV)/.installed ## a Label Studio of its own for demo and tests, in .venv-label-studio
 
-install-all: ## both environments and a Chromium, side by side
+install-all: ## both environments, a Chromium and a Redis
 	@$(MAKE) --no-print-directory --jobs=2 install install-label-studio
 	@$(PY) -m tools.ensure_chromium
+	@-$(PY) -m tools.redis_server
 
 demo: install-all ## a real Label Studio with masks made from words; DEMO_EXIT=1 checks it, writes demo-output/ and ends
 	@$(PY) -m tools.demo $(if $(filter-out 0,$(DEMO_EXIT)),--check)

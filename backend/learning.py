@@ -64,4 +64,8 @@ def build_queue(settings: Settings) -> JobQueue:
     """The queue that the settings name; raises as :func:`build_learning`."""
     if settings.redis_url is None:
         return SqliteQueue(settings.data_dir / "jobs.sqlite3")
-    raise SettingsError("Redis is not available")
+    try:
+        from backend.jobs.redis_queue import RedisQueue  # an extra: most people need none of it
+    except ImportError as error:
+        raise SettingsError(f"WORDMASK_REDIS_URL is set, but {error.name} is not installed; pip install 'wordmask[redis]'") from error
+    return RedisQueue(settings.redis_url.get_secret_value())

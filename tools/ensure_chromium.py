@@ -10,7 +10,10 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+
+from tools.debian import install_debian_package
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
@@ -49,7 +52,7 @@ def ensure_chromium() -> Path:
     Raises:
         NoChromiumError: nothing worked.
     """
-    for install in (None, _install_debian_package, _install_playwrights_own):
+    for install in (None, partial(install_debian_package, "chromium"), _install_playwrights_own):
         if install is not None:
             install()
         found = find_chromium()
@@ -61,25 +64,10 @@ def ensure_chromium() -> Path:
     )
 
 
-def _install_debian_package() -> None:
-    if not shutil.which("apt-get"):
-        return
-    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    if prefix and (not shutil.which("sudo") or not _run([*prefix, "true"])):
-        return
-    print("Installing Debian's Chromium", file=sys.stderr)
-    environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
-    _run([*prefix, "apt-get", "update", "-qq"])
-    _run([*prefix, *environment, "apt-get", "install", "-qq", "--yes", "--no-install-recommends", "chromium"])
-
-
 def _install_playwrights_own() -> None:
     print("Downloading Playwright's Chromium", file=sys.stderr)
-    _run([sys.executable, "-m", "playwright", "install", "chromium"])
-
-
-def _run(command: list[str]) -> bool:
-    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    command = [sys.executable, "-m", "playwright", "install", "chromium"]
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
 def main() -> int:
