@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import shutil
-import sys
-import tempfile
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -15,9 +12,10 @@ import requests
 
 from backend import doctor, doctor_backends
 from backend.auth import WEBHOOK_HEADER
+from backend.diagnosis_machine import look_at_machine
 from backend.doctor import Check
 from backend.doctor_backends import Probe
-from backend.errors import BackendError, ImageUnavailable, LabelStudioError
+from backend.errors import ImageUnavailable, LabelStudioError
 from backend.images import ImageLoader
 from backend.label_plan import LabelPlan
 from backend.label_studio import LabelStudioClient, client_of
@@ -26,8 +24,8 @@ from backend.settings import Settings
 from backend.tasks import image_refs
 from models import Engine
 
-_PACKAGES = ("wordmask", "torch", "flask", "pillow", "label-studio-sdk")
 _LOOKED_AT = 50
+_PROJECTS_LOOKED_AT = 10
 _CLOSED_PORT = "http://127.0.0.1:1"
 _PROBE_SECONDS = 5
 
@@ -37,13 +35,10 @@ def diagnose(settings: Settings, project_id: int | None, load_engine: Callable[[
 
     Args:
         settings: of the service.
-        project_id: project to check; ``None`` checks this machine and Label Studio alone.
+        project_id: project to check; ``None`` checks this machine, Label Studio, and the connections of its first projects.
         load_engine: loads the model; ``None`` leaves that out.
     """
-    yield doctor.check_python(sys.version_info[:2], _package_versions())
-    yield _look_at_data_folder(settings)
-    if load_engine is not None:
-        yield _load(load_engine, settings)
+    yield from look_at_machine(settings, load_engine)
     client = client_of(settings)
     yield (found := doctor.check_addresses(settings.label_studio_url, client is not None and client.token_kind is not None))
     if client is None or found.status == "fail":
@@ -54,8 +49,23 @@ def diagnose(settings: Settings, project_id: int | None, load_engine: Callable[[
         yield doctor.check_token(client.token_kind, _optional(client, "/api/jwt/settings"))
         if project_id is not None:
             yield from _look_at_project(client, settings, project_id)
+        else:
+            yield from _look_at_connections(client, settings)
     except LabelStudioError as error:
         yield Check("token" if getattr(error, "http_status", 0) == 401 else "Label Studio", "fail", error.message)
+
+
+def _look_at_connections(client: LabelStudioClient, settings: Settings) -> Iterator[Check]:
+    """Backends and webhooks of the first projects: whether Label Studio reaches this service, whichever project matters."""
+    ids = client.project_ids(_PROJECTS_LOOKED_AT)
+    connected = [project_id for project_id in ids if client.ml_backends(project_id)]
+    for project_id in connected:
+        for check in _look_at_backends(client, settings, client.project(project_id)):
+            yield dataclasses.replace(check, name=f"project {project_id}, {check.name}")
+    if not connected:
+        yield doctor_backends.check_unconnected(len(ids))
+        if ids:
+            yield from _look_at_loopback_guard(client, settings, ids[0])
 
 
 def _look_at_project(client: LabelStudioClient, settings: Settings, project_id: int) -> Iterator[Check]:
@@ -104,9 +114,7 @@ def _look_at_backends(client: LabelStudioClient, settings: Settings, project: di
     probes = [_probe(backend, settings) for backend in backends]
     yield from doctor_backends.check_backends(backends, probes)
     if not backends:
-        served = f"http://{settings.host}:{settings.port}"
-        if doctor_backends.is_loopback(served):
-            yield doctor_backends.check_loopback_guard(served, _refuses_loopback(client, project["id"]))
+        yield from _look_at_loopback_guard(client, settings, project["id"])
         return
     ours = next((index for index, probe in enumerate(probes) if probe.status is not None), None)
     if ours is None:
@@ -117,6 +125,12 @@ def _look_at_backends(client: LabelStudioClient, settings: Settings, project: di
     yield doctor_backends.check_webhooks(client.webhooks(project["id"]), backends, backends[ours]["url"], secret, WEBHOOK_HEADER)
     stored = _optional(client, f"/api/projects/{project['id']}/model-versions/") or {}
     yield doctor_backends.check_model_version(project, backends[ours], set(stored))
+
+
+def _look_at_loopback_guard(client: LabelStudioClient, settings: Settings, project_id: int) -> Iterator[Check]:
+    served = f"http://{settings.host}:{settings.port}"
+    if doctor_backends.is_loopback(served):
+        yield doctor_backends.check_loopback_guard(served, _refuses_loopback(client, project_id))
 
 
 def _probe(backend: dict[str, Any], settings: Settings) -> Probe:
@@ -149,39 +163,9 @@ def _refuses_loopback(client: LabelStudioClient, project_id: int) -> bool:
     return False
 
 
-def _look_at_data_folder(settings: Settings) -> Check:
-    folder, problem, free = settings.data_dir, "", 0
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            free = shutil.disk_usage(folder).free
-    except OSError as error:
-        problem = error.strerror or str(error)
-    return doctor.check_data_folder(str(folder), free, problem)
-
-
-def _load(load_engine: Callable[[], Engine], settings: Settings) -> Check:
-    started = time.monotonic()
-    try:
-        engine = load_engine()
-    except BackendError as error:
-        return Check("model", "fail", error.message, "correct WORDMASK_PROFILE or WORDMASK_DEVICE, or install the package again")
-    return Check("model", "ok", f"{settings.profile}: {engine.version}, loaded in {time.monotonic() - started:.1f} s")
-
-
 def _optional(client: LabelStudioClient, path: str) -> Any:
     """An answer that older versions of Label Studio do not have."""
     try:
         return client.get(path)
     except LabelStudioRefused:
         return None
-
-
-def _package_versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "missing"
-    return found

@@ -38,14 +38,16 @@ def check_python(version: tuple[int, int], packages: Mapping[str, str]) -> Check
     return Check("packages", "warn", message, "use Python 3.11 to 3.13, which the tests cover")
 
 
-def check_data_folder(folder: str, free_bytes: int, problem: str) -> Check:
-    """Whether caches and remembered prompts can be written."""
+def check_data_folder(
+    folder: str, free_bytes: int, problem: str, *, name: str = "data folder", setting: str = "WORDMASK_DATA_DIR"
+) -> Check:
+    """Whether caches and remembered prompts, or checkpoints, can be written."""
     if problem:
-        return Check("data folder", "fail", f"{folder} cannot be written: {problem}", "set WORDMASK_DATA_DIR to a folder of your own")
+        return Check(name, "fail", f"{folder} cannot be written: {problem}", f"set {setting} to a folder of your own")
     message = f"{folder}, {free_bytes / _GIB:.1f} GiB free"
     if free_bytes < 2 * _GIB:
-        return Check("data folder", "warn", message, "free some space (caches may take 1 GiB), or move WORDMASK_DATA_DIR")
-    return Check("data folder", "ok", message)
+        return Check(name, "warn", message, f"free some space (caches may take 1 GiB), or move {setting}")
+    return Check(name, "ok", message)
 
 
 def check_addresses(label_studio_url: str | None, has_token: bool) -> Check:

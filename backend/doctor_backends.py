@@ -49,6 +49,14 @@ def check_backends(backends: Sequence[Json], probes: Sequence[Probe]) -> list[Ch
     return checks
 
 
+def check_unconnected(projects: int) -> Check:
+    """What it means that none of so many projects has a backend."""
+    if not projects:
+        return Check("backend", "warn", "Label Studio has no project that this token can see", "make one, or use the token of another user")
+    remedy = "connect the address that `wordmask serve` prints in a project under Settings > Model; --project N looks at a certain project"
+    return Check("backend", "warn", f"none of the {projects} projects looked at has one", remedy)
+
+
 def _check_state(backend: Json) -> Check:
     state, url = backend["state"], backend["url"]
     error = str(backend.get("error_message") or "").strip()[:300]
@@ -86,7 +94,8 @@ def check_service(status: Json, project_id: int) -> list[Check]:
     elif not status.get("ready"):
         checks.append(Check("service", "warn", "its model is still loading", "wait a moment and ask again"))
     else:
-        checks.append(Check("service", "ok", f"serves {status.get('model_version')}"))
+        place = " in ".join(str(status[key]) for key in ("device", "precision") if status.get(key))
+        checks.append(Check("service", "ok", f"serves {status.get('model_version')}" + (f" on {place}" if place else "")))
     failures = [item for item in status.get("recent_failures") or [] if str(item.get("project", "")).split(".")[0] == str(project_id)]
     for failure in failures[:3]:
         where = f"task {failure['task_id']}" if failure.get("task_id") is not None else "the project"

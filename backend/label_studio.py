@@ -196,6 +196,11 @@ class LabelStudioClient:
         """One project with its ``label_config``."""
         return _mapping(self.get(f"/api/projects/{project_id}"))
 
+    def project_ids(self, most: int) -> list[int]:
+        """Numbers of the first ``most`` projects that the user can see."""
+        found = self.get("/api/projects", page_size=most)
+        return [project["id"] for project in (found["results"] if isinstance(found, dict) else found)][:most]
+
     def tasks(self, project_id: int, *, page_size: int = 100, pauses: Sequence[float] = ()) -> Iterator[dict[str, Any]]:
         """Every task of a project, page by page: ``id``, ``data`` and ``predictions_model_versions`` (separated by commas).
 

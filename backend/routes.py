@@ -21,8 +21,9 @@ def label_studio_routes(service: Service) -> Blueprint:
     def health() -> dict[str, Any]:
         """The service is alive. 200 even while the model loads: Label Studio takes anything else, or 1 s of silence, for "disconnected"
         and would refuse to add the backend. Whether it can predict is told by ``ready``, and by ``/ready``."""
-        body = {"status": "UP", "ready": service.engine.is_ready, "model_version": service.engine.version}
-        return body if service.engine.failure is None else {**body, "error": service.engine.failure}
+        engine = service.engine
+        body = {"status": "UP", "ready": engine.is_ready, "profile": engine.profile, "model_version": engine.version, **engine.placement}
+        return body if engine.failure is None else {**body, "error": engine.failure}
 
     @routes.post("/setup")
     def setup() -> dict[str, Any]:
@@ -76,7 +77,9 @@ def operator_routes(service: Service) -> Blueprint:
         """What went wrong lately, for people and for ``wordmask doctor``: Label Studio itself shows none of it."""
         return {
             "ready": service.engine.is_ready,
+            "profile": service.engine.profile,
             "model_version": service.engine.version,
+            **service.engine.placement,
             "error": service.engine.failure,
             "recent_failures": service.failures.as_json(),
         }

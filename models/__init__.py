@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     )
     from models.data.sample import Category, Expression, Sample, Target
     from models.dataset_evaluation import EVALUATION_TASKS, Selection, evaluate_dataset, select_samples
+    from models.device_report import DeviceReport, list_devices
     from models.digests import image_digest
-    from models.engine import Engine, EngineMemoryError
+    from models.engine import Engine, EngineMemoryError, PlacedEngine
     from models.engine_options import EngineOptions
     from models.evaluation_splits import REPORTED_SPLITS, evaluate_split, prepare_split
     from models.figures import figure_tables
@@ -58,11 +59,13 @@ _HOME_OF = {
     "DatasetSource": "models.data.readers",
     "DatasetWriter": "models.data.dataset_folder",
     "EVALUATION_TASKS": "models.dataset_evaluation",
+    "DeviceReport": "models.device_report",
     "Engine": "models.engine",
     "EngineOptions": "models.engine_options",
     "EngineMemoryError": "models.engine",
     "Expression": "models.data.sample",
     "ModelCard": "models.model_card",
+    "PlacedEngine": "models.engine",
     "Profile": "models.checkpoints.registry",
     "REPORTED_SPLITS": "models.evaluation_splits",
     "ReaderRemark": "models.data.readers",
@@ -93,6 +96,7 @@ _HOME_OF = {
     "find_weights": "models.weights_folder",
     "image_digest": "models.digests",
     "instance_tables": "models.results.tables",
+    "list_devices": "models.device_report",
     "load_engine": "models.loading",
     "load_results": "models.results.document",
     "mask_to_coco_rle": "models.masks",
@@ -124,11 +128,13 @@ __all__ = [
     "DatasetReading",
     "DatasetSource",
     "DatasetWriter",
+    "DeviceReport",
     "Engine",
     "EngineMemoryError",
     "EngineOptions",
     "Expression",
     "ModelCard",
+    "PlacedEngine",
     "Profile",
     "ReaderRemark",
     "Registry",
@@ -158,6 +164,7 @@ __all__ = [
     "find_weights",
     "image_digest",
     "instance_tables",
+    "list_devices",
     "load_engine",
     "load_results",
     "mask_to_coco_rle",

@@ -5,7 +5,7 @@ This file holds the contract only and imports no torch; :func:`models.load_engin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -62,3 +62,12 @@ class Engine(Protocol):
 
     def segment_from_boxes(self, image: RgbImage, boxes: npt.NDArray[np.floating]) -> list[Segment | None]:
         """Segment the object inside each box, float ``[B, 4]`` ``x0, y0, x1, y1`` in pixels; ``None`` where no pixel was found."""
+
+
+@runtime_checkable
+class PlacedEngine(Protocol):
+    """An engine that tells where and how precisely it computes, for those who run it."""
+
+    @property
+    def placement(self) -> Mapping[str, str]:
+        """``device``, for example ``cuda:0``, and ``precision``, for example ``bfloat16``."""

@@ -22,7 +22,10 @@ _MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red"
 def doctor(
     context: typer.Context,
     project: Annotated[
-        int | None, typer.Option(min=1, help="Number of the project to check (in the address of its page); without: this machine only.")
+        int | None,
+        typer.Option(
+            min=1, help="Number of the project to check (in the address of its page); without: this machine and what is connected."
+        ),
     ] = None,
     model: Annotated[bool, typer.Option("--model/--no-model", help="Load the model, too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,

@@ -96,6 +96,11 @@ class SspSamEngine:
         """See :class:`models.engine.Engine`."""
         return self._version
 
+    @property
+    def placement(self) -> dict[str, str]:
+        """See :class:`models.engine.PlacedEngine`."""
+        return {"device": str(self._compute.device), "precision": str(self._compute.dtype).removeprefix("torch.")}
+
     def unknown_words(self, phrase: str) -> list[str]:
         """Words of the phrase that these weights never saw; they read as one "unknown" word."""
         return self._tokenizer.unknown_words(phrase)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from backend.checkpoints.profiles import ProfileState
 from backend.cli import app
 from backend.doctor import (
     Check,
@@ -18,8 +20,11 @@ from backend.doctor import (
     check_tasks,
     check_token,
 )
+from backend.doctor_backends import check_unconnected
+from backend.doctor_weights import FileFacts, check_devices, check_files, check_weights
 from backend.errors import NotReady
 from backend.label_config import parse_label_config
+from models import Profile
 from tests.backend.messages import CONFIG
 from tests.factories import FakeEngine
 from tests.local_http import local_server
@@ -94,7 +99,7 @@ def test_json_is_one_object_for_programs(monkeypatch: pytest.MonkeyPatch, tmp_pa
     result = run_doctor(monkeypatch, tmp_path, "--json", "--no-model")
     found = json.loads(result.stdout)
     assert found["ok"] is False
-    assert [check["name"] for check in found["checks"]] == ["packages", "data folder", "settings"]
+    assert [check["name"] for check in found["checks"]] == ["packages", "data folder", "weights", "published files", "settings"]
     assert set(found["checks"][0]) == {"name", "status", "message", "remedy"}
 
 
@@ -121,3 +126,81 @@ def test_error_of_loading_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path:
         raise NotReady("weights are missing")
 
     assert "weights are missing" in run_doctor(monkeypatch, tmp_path, load=fail).stdout
+
+
+# --- devices, weights and published files
+
+
+@dataclass(frozen=True)
+class Device:
+    name: str
+    title: str
+    free_bytes: int | None = None
+
+
+CPU, GPU = Device("cpu", "processor, 8 threads"), Device("cuda:0", "H200", 139 * GIB)
+SMALL = Profile(name="small", title="", architecture="ssp-sam", config="contract", checkpoint="small")
+STEP = "wordmask checkpoints convert small"
+
+
+@pytest.mark.parametrize(
+    ("check", "status", "says"),
+    [
+        pytest.param(check_devices([CPU], "auto"), "ok", "cpu (processor, 8 threads); auto takes cpu", id="no GPU"),
+        pytest.param(check_devices([GPU, CPU], "auto"), "ok", "cuda:0 (H200, 139 GiB free), cpu", id="GPU"),
+        pytest.param(check_devices([GPU, CPU], "cuda"), "ok", "takes cuda", id="any GPU"),
+        pytest.param(
+            check_devices([CPU], "cuda:0"), "fail", "WORDMASK_DEVICE=cuda:0 is not here; there are cpu", id="GPU that is not there"
+        ),
+        pytest.param(check_weights("tiny", None, "tiny-1", ""), "ok", "tiny stands for tiny-1", id="good weights"),
+        pytest.param(
+            check_weights("small", ProfileState(SMALL, Path("/w/small"), True, ""), "small-1", ""),
+            "ok",
+            "small-1 in /w/small",
+            id="converted",
+        ),
+        pytest.param(
+            check_weights("small", ProfileState(SMALL, None, False, STEP), "", "not here"),
+            "fail",
+            f"{STEP}; or all of it: wordmask serve --profile small --fetch",
+            id="not converted",
+        ),
+        pytest.param(check_weights("/x", None, "", "no engine.json in /x"), "fail", "no engine.json in /x", id="broken folder"),
+        pytest.param(check_files("/f", []), "ok", "none in /f", id="no files"),
+        pytest.param(
+            check_files("/f", [FileFacts("a", GIB, GIB), FileFacts("b", GIB, None)]), "ok", "a, b, 2.0 GiB in /f", id="good files"
+        ),
+        pytest.param(check_files("/f", [FileFacts("a", 5, 7)]), "fail", "a has 5 bytes, expected 7", id="cut short"),
+        pytest.param(check_files("/f", [FileFacts("a", 0, None, True)]), "warn", "wordmask checkpoints fetch a", id="in part"),
+        pytest.param(check_unconnected(0), "warn", "no project that this token can see", id="no projects"),
+        pytest.param(check_unconnected(3), "warn", "none of the 3 projects", id="no backends"),
+    ],
+)
+def test_machine_and_weights_are_judged_by_the_facts(check: Check, status: str, says: str) -> None:
+    assert check.status == status
+    assert says in f"{check.message} {check.remedy}"
+    assert check.status == "ok" or check.remedy
+
+
+def test_this_machines_devices_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert "devices: " in (found := run_doctor(monkeypatch, tmp_path).stdout)
+    assert "cpu (processor, " in found
+
+
+def test_a_profile_whose_weights_are_not_here_fails_with_the_next_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = run_doctor(monkeypatch, tmp_path, "--no-model", WORDMASK_PROFILE="ssp-sam-336").stdout
+    assert "wordmask checkpoints fetch ssp-sam-336, then wordmask checkpoints convert ssp-sam-336" in found
+
+
+def test_published_files_are_counted_and_cut_ones_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store = tmp_path / "checkpoints"
+    (store / "sam-vit-b").mkdir(parents=True)
+    (store / "sam-vit-b" / "sam_vit_b_01ec64.pth").write_bytes(b"PK")
+    found = run_doctor(monkeypatch, tmp_path, "--no-model", WORDMASK_CHECKPOINT_DIR=str(store)).stdout
+    assert "checkpoint folder: " in found
+    assert "sam-vit-b has 2 bytes, expected 375,042,383" in found
+
+
+def test_a_registry_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = run_doctor(monkeypatch, tmp_path, "--no-model", WORDMASK_CHECKPOINT_REGISTRY=str(tmp_path / "absent.toml")).stdout
+    assert "absent.toml cannot be read as a registry" in found

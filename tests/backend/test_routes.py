@@ -52,7 +52,7 @@ def test_every_recorded_request_gets_the_answer_that_label_studio_expects(client
     found = answer.get_json()
     match request_["path"]:
         case "/health":
-            assert found == {"status": "UP", "ready": True, "model_version": "fake-1.0.0+00000000"}
+            assert found == {"status": "UP", "ready": True, "profile": "tiny", "model_version": "fake-1.0.0+00000000"}
         case "/setup":
             assert found == {"model_version": "fake-1.0.0+00000000"}
         case "/versions":
@@ -257,7 +257,8 @@ def test_while_the_model_loads_the_service_is_alive_but_not_ready(tmp_path: Path
         return FakeEngine()
 
     client = loading_client(tmp_path, monkeypatch, load, predict_budget_seconds=0.1)
-    assert client.get("/health").get_json() == {"status": "UP", "ready": False, "model_version": "profile-1.0.0+ba7816bf"}
+    alive = {"status": "UP", "ready": False, "profile": str(tmp_path / "profile"), "model_version": "profile-1.0.0+ba7816bf"}
+    assert client.get("/health").get_json() == alive
     assert client.post("/setup", json={}).get_json() == {"model_version": "profile-1.0.0+ba7816bf"}
     assert_error_shape(client.get("/ready"), 503)
     assert client.get("/versions").get_json() == {"versions": []}

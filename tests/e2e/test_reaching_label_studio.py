@@ -230,6 +230,18 @@ def test_doctor_says_that_no_backend_is_connected_and_that_it_could_be(label_stu
     assert label_studio.api.call("GET", f"/api/ml?project={project}") == []
 
 
+def test_doctor_without_a_project_looks_at_all_that_is_connected(
+    label_studio: LabelStudio, project: int, tmp_path: Path, service_url: str
+) -> None:
+    label_studio.api.connect_backend(project, service_url)
+    checks = {check.name: check for check in diagnose(settings_for(label_studio, tmp_path), None, FakeEngine)}
+    assert {"packages", "devices", "weights", "published files", "data folder", "Label Studio", "token"} <= checks.keys()
+    assert checks["token"].status == "ok"
+    assert "calls" in checks[f"project {project}, backend state"].message
+    assert checks[f"project {project}, service"].status == "ok"
+    assert checks[f"project {project}, webhook"].message == f"{service_url}/webhook"
+
+
 def test_doctor_names_a_service_that_has_stopped(label_studio: LabelStudio, project: int, tmp_path: Path) -> None:
     upload(label_studio, project, tmp_path)
     server = make_server("127.0.0.1", 0, create_app(settings_for(label_studio, tmp_path), FakeEngine()), threaded=True)

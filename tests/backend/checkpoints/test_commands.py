@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from flask.testing import FlaskClient
 from typer.testing import CliRunner, Result
 
 from backend.app import create_app, weights_version
@@ -153,6 +155,15 @@ def one_line(result: Result) -> str:
     return last
 
 
+def wait_until_ready(client: FlaskClient) -> dict[str, Any]:
+    for _ in range(600):
+        health: dict[str, Any] = client.get("/health").get_json()
+        if health["ready"]:
+            return health
+        time.sleep(0.1)
+    raise AssertionError(health)
+
+
 def mask_of_the_file(published: Path) -> np.ndarray:
     """What a network answers that the published file was loaded into directly."""
     network = SspSam(contract())
@@ -186,6 +197,9 @@ def test_fetch_verify_convert_and_serve_answer_as_the_published_file(world: Worl
     labels = '<BrushLabels name="mask" toName="image"><Label value="the red car"/></BrushLabels>'
     config = f'<View><Image name="image" value="$image"/>{labels}</View>'
     body = {"tasks": [make_task(data={"image": make_data_uri(IMAGE)})], "label_config": config, "project": "1"}
+    health = wait_until_ready(client)
+    assert (health["profile"], health["device"], health["precision"]) == ("small", "cpu", "float32")
+    assert health["model_version"].startswith("small-published+")
     answer = client.post("/predict", json=body).get_json()
     union = np.zeros(IMAGE.shape[:2], dtype=bool)
     for region in answer["results"][0]["result"]:
