@@ -15,17 +15,23 @@ def serve(
         int | None, typer.Option(min=0, max=65535, help="Port to listen on, 0 for a free one, if not that of the settings.")
     ] = None,
     profile: Annotated[str | None, typer.Option(help="A model's name or weights folder, if not that of the settings.")] = None,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Fetch and convert the profile's published weights first, where they are not here yet.")
+    ] = False,
     dev: Annotated[bool, typer.Option("--dev", help="Use Flask's own server, for development only.")] = False,
 ) -> None:
     """Serve masks to Label Studio until Ctrl-C."""
     from backend.app import create_app, weights_version
     from backend.auth import check_auth_settings
+    from backend.cli.checkpoints import prepare
     from backend.request_log import configure_logging
     from backend.server import listen, run_flask, run_gunicorn, url_of
 
     given = {name: value for name, value in (("host", host), ("port", port), ("profile", profile)) if value is not None}
     settings = Settings.from_env().model_copy(update=given)
     check_auth_settings(settings)
+    if fetch:
+        prepare(settings)
     version = weights_version(settings)
     listener = listen(settings.host, settings.port)
     configure_logging(settings.log_level)
