@@ -104,7 +104,11 @@ def _relative_box(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
 
 
 class PromptStage:
-    """The head and the text tower learn; the image encoders are frozen and run without gradient."""
+    """The head and the text tower learn; the image encoders are frozen and run without gradient.
+
+    SAM's mask decoder is frozen too: where it learned along without clicks, it forgot them (IoU .75 to .68 within 370 steps), and with them
+    the language of prompts that the head is to learn.
+    """
 
     name = "prompt"
 
@@ -114,7 +118,7 @@ class PromptStage:
         self.label_text = label_text
 
     def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
-        return [(trainable_head(model), 1.0), (text_tower(model), 0.3), (list(model.sam.mask_decoder.parameters()), 0.3)]
+        return [(trainable_head(model), 1.0), (text_tower(model), 0.3)]
 
     def set_mode(self, model: SspSam) -> None:
         model.train()

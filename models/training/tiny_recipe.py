@@ -26,6 +26,7 @@ from models.evaluation_splits import scene_samples
 from models.ssp_sam.config import tiny
 from models.ssp_sam.engine import Thresholds
 from models.ssp_sam.model import SspSam
+from models.ssp_sam.sam_masks import positional_code
 from models.ssp_sam.tokenizer import PhraseTokenizer, vocabulary_of
 from models.ssp_sam.weights import build_engine, write_weights_folder
 from models.training.batches import SceneSampler
@@ -53,8 +54,8 @@ class TinyRecipe:
     calibration_scenes: int = 400
     clip: StageConfig = field(default_factory=lambda: StageConfig(steps=3000, batch_size=16, learning_rate=1e-3))
     sam: StageConfig = field(default_factory=lambda: StageConfig(steps=2200, batch_size=16, learning_rate=8e-4))
-    prompt: StageConfig = field(default_factory=lambda: StageConfig(steps=1300, batch_size=8, learning_rate=1e-3, warmup_steps=100))
-    joint: StageConfig = field(default_factory=lambda: StageConfig(steps=900, batch_size=10, learning_rate=4e-4))
+    prompt: StageConfig = field(default_factory=lambda: StageConfig(steps=800, batch_size=8, learning_rate=1e-3, warmup_steps=60))
+    joint: StageConfig = field(default_factory=lambda: StageConfig(steps=800, batch_size=10, learning_rate=4e-4))
     expressions_per_image: int = 8
 
 
@@ -217,9 +218,35 @@ def start_head(model: SspSam) -> None:
     model.linguistic_adapter.word_projection.weight.mul_(2)
     generator.mix.weight.mul_(6)
     generator.positions.weight.mul_(0.1)
+    if generator.position_mix is not None:
+        code = positional_code(model.sam)
+        generator.position_mix.weight.copy_(smooth_position_weight(code, model.config.sam.grid))
+        generator.position_mix.bias.zero_()
     if model.presence_head is not None:
         *_, last = [layer.bias for layer in model.presence_head.relevance.layers if isinstance(layer, nn.Linear)]
         last.fill_(-3.0)  # one patch in twenty is meant; from one half, the first steps would be spent on saying so
+
+
+def smooth_position_weight(code: Tensor, side: int) -> Tensor:
+    """A linear map of SAM's positional code that starts as a smooth picture of "where".
+
+    The code is made of waves that cross the image about twice; "left" is a slow function of them that gradients are long in finding.
+
+    Args:
+        code: float ``[side * side, d]``, cells row by row.
+        side: cells along one side.
+
+    Returns:
+        float ``[d, d]``: its image of the code is, as nearly as a ridge regression gets, random mixtures of x, y and their products, of
+        size one.
+    """
+    y, x = (axis.flatten() for axis in torch.meshgrid(*[torch.linspace(-1, 1, side)] * 2, indexing="ij"))
+    smooth = torch.stack([2 * x, 2 * y, x * y, x.square() - x.square().mean(), y.square() - y.square().mean()], dim=1)
+    wanted = smooth @ torch.randn(smooth.shape[1], code.shape[1])
+    wanted = wanted / wanted.square().mean().sqrt()
+    ridge = 0.1 * torch.eye(code.shape[1])
+    weight: Tensor = torch.linalg.solve(code.T @ code + ridge, code.T @ wanted).T
+    return weight
 
 
 def _commit() -> str:

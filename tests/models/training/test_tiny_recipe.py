@@ -10,13 +10,23 @@ import torch
 
 from models.data.emoji_scenes import generate, grammar_words
 from models.loading import load_engine
-from models.training.tiny_recipe import CALIBRATION, STAGES, TinyTraining, debug_recipe, known_words, start_sam_from_clip
+from models.ssp_sam.config import tiny
+from models.ssp_sam.sam_masks import build_sam, positional_code
+from models.training.tiny_recipe import (
+    CALIBRATION,
+    STAGES,
+    TinyTraining,
+    debug_recipe,
+    known_words,
+    smooth_position_weight,
+    start_sam_from_clip,
+)
 from tests.emoji_world import make_bank
 
 FROZEN = {
     "clip": ("sam.", "visual_adapter.", "generator."),
     "sam": ("clip.", "visual_adapter.", "generator."),
-    "prompt": ("clip.visual.", "sam.image_encoder.", "sam.prompt_encoder."),
+    "prompt": ("clip.visual.", "sam."),
     "joint": ("clip.visual.",),
 }
 TRAINED = {
@@ -79,3 +89,16 @@ def test_sam_starts_with_what_clip_has_learned(training):
 def test_an_unknown_stage_is_refused_with_the_stages_there_are(training):
     with pytest.raises(ValueError, match="clip, sam, prompt, joint"):
         training.run(until="dessert")
+
+
+def test_the_head_starts_with_positions_of_size_one_that_tell_left_from_right_and_top_from_bottom():
+    torch.manual_seed(0)
+    config = tiny().sam
+    code = positional_code(build_sam(config)).detach()
+    places = code @ smooth_position_weight(code, config.grid).T
+    assert places.std().item() == pytest.approx(1, abs=0.1)
+    x = torch.linspace(-1, 1, config.grid).repeat(config.grid)
+    y = torch.linspace(-1, 1, config.grid).repeat_interleave(config.grid)
+    axes = torch.stack([x, y, torch.ones_like(x)], dim=1)
+    unexplained = places - axes @ torch.linalg.lstsq(axes, places).solution
+    assert unexplained.var() < 0.3 * places.var(), "most of what differs between cells is where they are along the axes"
