@@ -50,7 +50,7 @@ class ImageShelf:
             target = self._place(name)
             if self.mode == "copy":
                 shutil.copyfile(path, target)
-            else:
+            elif not target.is_symlink():  # two images of a data set may be one file
                 target.symlink_to(path.resolve())
         return f"{FOLDER}/{name}"
 

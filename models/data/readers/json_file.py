@@ -11,7 +11,8 @@ import ijson
 
 from models.data.readers.source import DatasetReadError, DatasetSource
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
+"""Bytes; the entries of a chunk are in memory together."""
 
 
 class JsonFile:

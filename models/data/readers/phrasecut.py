@@ -107,9 +107,9 @@ class _Tasks:
             self.names.setdefault(label, len(self.names) + 1)
         for target in targets:
             self._gathering.add_target(task["image_id"], target)
-        kind = structure.get("type")
+        kind, number = structure.get("type"), task.get("task_id")
         ids = tuple(target.id for target in targets)
-        said = Expression(task["phrase"], ids, kind if isinstance(kind, str) else None, split, shown(task.get("task_id")))
+        said = Expression(task["phrase"], ids, kind if isinstance(kind, str) else None, split, number if isinstance(number, str) else None)
         self._gathering.add_expression(task["image_id"], said)
 
     def _instances(self, task: dict[str, Any], size_hw: tuple[int, int], label: str | None) -> Iterator[Target]:

@@ -100,9 +100,9 @@ def _check_polygon(polygon: Any) -> None:
     if len(polygon) < 6 or len(polygon) % 2:
         raise ValueError(f"found {len(polygon)} numbers, expected the x and y of at least 3 points")
     corners: npt.NDArray[np.float64] = np.array(polygon, np.float64).reshape(-1, 2)
-    steps = np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum()
-    if not steps <= _LONGEST_OUTLINE:  # also true for what is no number
-        raise ValueError(f"its outline has {steps:g} pixels, expected at most {_LONGEST_OUTLINE}")
+    length = np.abs(corners[1:] - corners[:-1]).max(axis=1).sum() + np.abs(corners[0] - corners[-1]).max()
+    if not length <= _LONGEST_OUTLINE:  # also true for what is no number
+        raise ValueError(f"its outline has {length:g} pixels, expected at most {_LONGEST_OUTLINE}")
 
 
 def _text_of(rle: dict[str, Any]) -> CocoRle:

@@ -111,6 +111,16 @@ def test_what_is_broken_is_told_with_its_task(item: Any, kind: str) -> None:
     assert 2 in [sample.attributes["task"] for sample in DatasetFolder("set")]
 
 
+def test_a_task_with_two_images_gives_two_samples(workplace: Path) -> None:
+    second = '<Image name="other" value="$more"/><Brush name="stroke" toName="other"/></View>'
+    (workplace / "config.xml").write_text(CONFIG.replace("</View>", second))
+    stroke = {**brush("r3"), "from_name": "stroke", "to_name": "other", "type": "brush"}
+    item = task(1, brush(), stroke)
+    item["data"]["more"] = "https://example.com/b.png?signed=1"
+    assert run([item], "--images", "leave", "--label-config", "config.xml").exit_code == 0
+    assert [(sample.image, len(sample.targets)) for sample in DatasetFolder("set")] == [("images/upload/1/a.png", 1), ("images/b.png", 1)]
+
+
 def test_tasks_that_nobody_reviewed_are_noted_and_left_out() -> None:
     result = run([task(1, brush(), was_cancelled=True), task(2, brush())], "--images", "leave")
     assert result.exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 from pycocotools.coco import COCO
 
-from models.data.readers import DatasetReadError
+from models.data.readers import DatasetReadError, DatasetSource, read_dataset
 from models.data.readers.segmentation import segmentation_to_rle
 from models.data.sample import Category
 from models.masks import coco_rle_to_mask
@@ -229,3 +230,17 @@ def test_progress_ends_at_the_size_of_the_file(tmp_path: Path, read: Any) -> Non
     file = write(tmp_path / "a.json", make_instances(2))
     last = {name: (done, total) for name, done, total in read("coco", file).progress}
     assert last["annotations of a.json"] == (file.stat().st_size, file.stat().st_size)
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    def peak(images: int) -> int:
+        file = write(tmp_path / f"{images}.json", make_instances(images, per_image=20))
+        tracemalloc.start()
+        with read_dataset("coco", DatasetSource(file)) as reading:
+            assert sum(len(sample.targets) for sample in reading.samples) == 20 * images
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(1)  # what is imported on first use is not the file's
+    assert peak(100) < peak(20) + 500_000

@@ -40,7 +40,7 @@ def test_a_phrase_refers_to_each_of_its_things(folder: Path, read: Any) -> None:
         assert [len(expression.target_ids) for expression in sample.expressions] == [1, 2]
         for expression in sample.expressions:
             assert (expression.text, expression.kind, expression.split) == ("red dog", "attribute", "val")
-            for target, polygons in zip(expression.target_ids, tasks[expression.id.strip("'")]["Polygons"], strict=True):
+            for target, polygons in zip(expression.target_ids, tasks[expression.id]["Polygons"], strict=True):
                 np.testing.assert_array_equal(sample.mask_of([target]), official_mask(polygons, (40, 56)))
 
 
