@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from models.loading import load_engine
     from models.masks import coco_rle_to_mask, mask_to_coco_rle
     from models.model_card import ModelCard
+    from models.proposal_figure import draw_stages
+    from models.proposals import Proposal, ProposalOptions, Proposals, ProposalStages, ProposingEngine
     from models.render import draw_overlay
     from models.report.comparison_page import write_comparison
     from models.report.page import write_report
@@ -67,6 +69,11 @@ _HOME_OF = {
     "ModelCard": "models.model_card",
     "PlacedEngine": "models.engine",
     "Profile": "models.checkpoints.registry",
+    "Proposal": "models.proposals",
+    "ProposalOptions": "models.proposals",
+    "ProposalStages": "models.proposals",
+    "Proposals": "models.proposals",
+    "ProposingEngine": "models.proposals",
     "REPORTED_SPLITS": "models.evaluation_splits",
     "ReaderRemark": "models.data.readers",
     "Registry": "models.checkpoints.registry",
@@ -88,6 +95,7 @@ _HOME_OF = {
     "convert_checkpoint": "models.checkpoints.convert",
     "detect_dataset_format": "models.data.readers",
     "draw_overlay": "models.render",
+    "draw_stages": "models.proposal_figure",
     "evaluate_coco_files": "models.coco_files",
     "evaluate_dataset": "models.dataset_evaluation",
     "evaluate_split": "models.evaluation_splits",
@@ -136,6 +144,11 @@ __all__ = [
     "ModelCard",
     "PlacedEngine",
     "Profile",
+    "Proposal",
+    "ProposalOptions",
+    "ProposalStages",
+    "Proposals",
+    "ProposingEngine",
     "ReaderRemark",
     "Registry",
     "RegistryError",
@@ -156,6 +169,7 @@ __all__ = [
     "convert_checkpoint",
     "detect_dataset_format",
     "draw_overlay",
+    "draw_stages",
     "evaluate_coco_files",
     "evaluate_dataset",
     "evaluate_split",

@@ -16,15 +16,17 @@ from models.devices import choose_device
 from models.embedding_cache import EmbeddingCache
 from models.engine import Engine
 from models.engine_options import DEFAULT_OPTIONS, EngineOptions
+from models.sam_mi import weights as sam_mi
 from models.ssp_sam import weights as ssp_sam
 from models.weights_folder import MANIFEST_FILE, WeightsError, WeightsFolder, find_weights
 
 DEFAULT_CACHE_BYTES = 256 * 2**20
 
 BUILDERS: dict[str, Callable[[WeightsFolder, torch.device, EmbeddingCache, EngineOptions], Engine]] = {
-    ssp_sam.ARCHITECTURE: ssp_sam.build_engine,
+    ssp_sam.ARCHITECTURE: sam_mi.build_engine,
+    sam_mi.ARCHITECTURE: sam_mi.build_engine,
 }
-"""Architecture of a manifest -> who makes an engine of the folder."""
+"""Architecture of a manifest -> who makes an engine of the folder. SAM-MI's answers phrases as SSP-SAM's does, and label lists."""
 
 
 def load_engine(

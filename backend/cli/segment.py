@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from backend.cli.image_file import read_image
 from backend.cli.loading import load_for
-from backend.errors import BackendError, BadRequest, ImageUnavailable
-from backend.image_decode import decode_image
+from backend.errors import BackendError, BadRequest
 from backend.settings import Settings
 from models import Engine, RgbImage, Segment, draw_overlay, mask_to_coco_rle
 
@@ -35,7 +35,7 @@ def segment(
     """Find what expressions refer to in an image: overlay picture, JSON with boxes, scores and COCO RLE, and a table."""
     settings = Settings.from_env()
     phrases = [_checked(expression) for expression in expressions]
-    rgb = _read_image(image, settings)
+    rgb = read_image(image, settings)
     engine = load_for(context, settings, profile, device)
     found = keep_sure(engine.segment(rgb, phrases), settings.score_threshold if threshold is None else threshold)
 
@@ -73,19 +73,6 @@ def describe(engine: Engine, path: Path, image: RgbImage, phrases: Sequence[str]
 
 def _describe_segment(segment: Segment) -> dict[str, Any]:
     return {"score": round(segment.score, 4), "box": segment.box, "area": segment.area, "rle": mask_to_coco_rle(segment.mask)}
-
-
-def _read_image(path: Path, settings: Settings) -> RgbImage:
-    try:
-        size = path.stat().st_size
-        if size > settings.image_max_bytes:
-            limit = settings.image_max_bytes.human_readable()
-            raise ImageUnavailable(f"the file has {size:,} bytes, more than {limit}; use a smaller file, or raise WORDMASK_IMAGE_MAX_BYTES")
-        return decode_image(path.read_bytes(), max_pixels=settings.image_max_pixels)
-    except OSError as error:
-        raise ImageUnavailable(f"cannot read the image {path}: {error.strerror}") from error
-    except ImageUnavailable as error:
-        raise ImageUnavailable(f"{path}: {error}") from error
 
 
 def _checked(expression: str) -> str:

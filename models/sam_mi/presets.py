@@ -80,7 +80,8 @@ def public_preset() -> Preset:
 def tiny_preset() -> Preset:
     """For the shipped model, measured on its validation scenes."""
     return Preset(
-        temperature=None, background_cosine=0.3, background_words=(), templates="plain", mask_tokens=(0,), mask_iou=0.5, stability=0.5,
+        temperature=None, background_cosine=0.45, background_words=(), templates="plain", fewest_points=0, mask_tokens=(0,), mask_iou=0.2,
+        stability=0.2, correction=16.0,
     )  # fmt: skip
 
 

@@ -1,0 +1,121 @@
+"""How SAM-MI's network is trained behind the shipped encoders: one stage on emoji scenes, from the weights folder of an SSP-SAM."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from models.data.emoji_scenes.dataset import SceneSet
+from models.data.emoji_scenes.vocabulary import CLASSES, plural, ways_to_say
+from models.devices import Compute
+from models.sam_mi.config import SamMiConfig, tiny
+from models.sam_mi.model import SamMi
+from models.sam_mi.presets import preset_for
+from models.sam_mi.proposer import Proposer
+from models.sam_mi.weights import write_joined_folder
+from models.ssp_sam.model import SspSam
+from models.ssp_sam.weights import read_manifest
+from models.training.clip_stage import LabelText
+from models.training.loop import StageConfig, run_stage
+from models.training.sam_mi_stage import SamMiStage
+from models.training.semantic_batches import SemanticSampler
+from models.training.tiny_recipe import TinyRecipe, TrainingRun, make_scenes
+from models.weights_folder import WeightsFolder, find_weights
+from models.weights_tensors import load_weights
+
+DENSE_SHARE = 0.3
+"""Dense scenes show three times as many objects, but small ones."""
+Report = Callable[[str, int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamMiRecipe:
+    """Everything that decides the weights, besides those it starts from."""
+
+    seed: int = 20261122
+    network: SamMiConfig = field(default_factory=tiny)
+    labels: int = 32
+    """Labels compared in a step; those with the strongest cosines, as when the network is used."""
+    stage: StageConfig = field(default_factory=lambda: StageConfig(steps=2000, batch_size=6, learning_rate=1e-3, warmup_steps=100))
+
+
+def debug_recipe() -> SamMiRecipe:
+    """The same in seconds, for tests."""
+    return SamMiRecipe(labels=6, stage=StageConfig(steps=2, batch_size=2, learning_rate=1e-3, warmup_steps=1, bfloat16=False))
+
+
+class SamMiTraining:
+    """One run of the recipe.
+
+    Args:
+        recipe: what to do.
+        base: weights of the SSP-SAM that gives the encoders.
+        data_dir: holds the scene sets ``dense`` and ``train``.
+        run_dir: checkpoint, log and, in the end, the weights.
+
+    Raises:
+        WeightsError: the base is none that this code can build.
+    """
+
+    def __init__(self, recipe: SamMiRecipe, base: WeightsFolder, data_dir: Path, run_dir: Path) -> None:
+        config, tokenizer, _ = read_manifest(base)
+        self.recipe, self.base, self.run_dir = recipe, base, run_dir
+        self.encoders = SspSam(config)
+        load_weights(base, self.encoders.state_dict())
+        self.encoders.eval().requires_grad_(False)
+        proposer = Proposer(self.encoders, tokenizer, preset_for(config.name), Compute(torch.device("cpu")))
+        sets = [(SceneSet(data_dir / "dense"), DENSE_SHARE), (SceneSet(data_dir / "train"), 1 - DENSE_SHARE)]
+        label_text = LabelText([(*ways_to_say(name), plural(name)) for name in CLASSES], [], tokenizer)
+        sampler = SemanticSampler(sets, CLASSES)
+        self.stage = SamMiStage(recipe.stage, sampler, label_text, tuple(CLASSES), proposer, recipe.labels)
+
+    def run(self, report: Report | None = None) -> SamMi:
+        """Train from the last checkpoint, if there is one."""
+        torch.manual_seed(self.recipe.seed)
+        network = SamMi(self.recipe.network)
+        steps = self.stage.config.steps
+
+        def tell(step: int, figures: dict[str, float]) -> None:
+            if report is not None:
+                report(self.stage.name, step, steps, figures)
+
+        record = run_stage(self.stage, network, self.run_dir, seed=self.recipe.seed, report=tell)
+        whole = {"recipe": asdict(self.recipe), "base": self.base.version, "stages": [record]}
+        (self.run_dir / "record.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        return network.eval()
+
+    def write_weights(self, network: SamMi) -> Path:
+        """Both networks in one folder, named as the base."""
+        folder = self.run_dir / "weights" / self.base.name
+        release = str(self.base.manifest["release"])
+        return write_joined_folder(self.base, self.encoders, network, folder, release=release).path
+
+
+def train_sam_mi(
+    data_dir: Path, run_dir: Path, *, base: str | Path = "tiny", steps: int | None = None, threads: int = 0, report: Report | None = None
+) -> TrainingRun:
+    """Make the scenes, train the network, and write it into one folder with its base.
+
+    Args:
+        data_dir: scene sets; made when missing.
+        run_dir: checkpoint, log and weights; an unfinished run goes on.
+        base: profile or weights folder of the SSP-SAM to start from.
+        steps: in place of the recipe's, for a shorter trial.
+        threads: to compute with; 0 leaves the choice to torch.
+        report: called with stage, step, steps and figures.
+
+    Raises:
+        ValueError: the base cannot be used, or the run folder is that of another recipe.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    make_scenes(TinyRecipe(), data_dir)
+    recipe = SamMiRecipe()
+    if steps is not None:
+        recipe = replace(recipe, stage=replace(recipe.stage, steps=steps))
+    training = SamMiTraining(recipe, find_weights(base), data_dir, run_dir)
+    return TrainingRun(run_dir, training.write_weights(training.run(report)))
