@@ -20,7 +20,11 @@ from backend.settings import Settings
 
 if TYPE_CHECKING:
     from backend.export.run import ExportJob, ExportSummary
+    from backend.export.splits import Splits
     from backend.findings import Findings
+
+_MOST_CORES = 8
+"""Beyond this reading the tasks is what takes the time."""
 
 SOMETHING_LEFT_OUT = 3
 """Exit code of an export that was written without something that should be in it."""
@@ -60,16 +64,13 @@ def export(
     from backend.export.output_folder import check_place
     from backend.export.records import ConvertOptions
     from backend.export.run import ExportJob, run_export
-    from backend.export.splits import Splits, parse_shares
 
     if (project is None) == (file is None):
         raise BadRequest("give either --project NUMBER or --file EXPORT.json")
-    if split is not None and split_field is not None:
-        raise BadRequest("--split and --split-field both say how to split; give one of them")
     settings = Settings.from_env()
     if not dry_run:
         check_place(out, overwrite=overwrite)
-    splits = Splits(split_field, parse_shares(split) if split else ())
+    splits, files = _splits(split, split_field), _image_files(settings, image_root)
     with _tasks(settings, out, project, file, label_config, fresh) as (tasks, scheme, info):
         unknown = set(crowd or ()) - set(scheme.categories)
         if unknown:
@@ -88,11 +89,11 @@ def export(
             tasks=tasks,
             convert=convert,
             out=None if dry_run else out,
-            files=_image_files(settings, image_root),
+            files=files,
             splits=splits,
             images=images,
             sizes=sizes,
-            processes=processes or min(os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 1, 8),
+            processes=processes or min(os.cpu_count() or 1, _MOST_CORES),
             strict=strict,
             info=info,
         )
@@ -101,6 +102,14 @@ def export(
     _tell(job, summary, findings)
     if findings.lost_something:
         raise typer.Exit(SOMETHING_LEFT_OUT)
+
+
+def _splits(shares: str | None, field: str | None) -> Splits:
+    from backend.export.splits import Splits, parse_shares
+
+    if shares is not None and field is not None:
+        raise BadRequest("--split and --split-field both say how to split; give one of them")
+    return Splits(field, () if shares is None else parse_shares(shares))
 
 
 @contextmanager

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.export.label_scheme import MASK_KINDS, labels_of
-from backend.findings import Finding, Place, place
+from backend.findings import Finding, Place, Severity, place
 
-_DRAWN_WITHOUT_MASK = ("keypoint", "vector")
 _LABEL_KEYS = frozenset({"labels", *(f"{kind}labels" for kind in MASK_KINDS)})
 
 
@@ -90,10 +89,13 @@ def _shape(entry: Mapping[str, Any]) -> Any:
 
 
 def _not_a_mask(entry: Mapping[str, Any], kind: str, where: Place) -> Finding:
-    drawn = kind.removesuffix("labels") in _DRAWN_WITHOUT_MASK
-    what = f"{kind[:40]!r} covers no pixels" if drawn else f"{kind[:40]!r} is no region"
-    return _told("note", "not-a-mask", where + place(region=entry.get("id")), what)
+    value = entry.get("value")
+    own = where + place(region=entry.get("id"))
+    if kind.removesuffix("labels") == "vector" and isinstance(value, Mapping) and value.get("closed"):
+        return _told("error", "vector", own, "the inside of a closed vector is not read; expected a polygon")
+    drawn = kind.removesuffix("labels") in ("keypoint", "vector")
+    return _told("note", "not-a-mask", own, f"{kind[:40]!r} covers no pixels" if drawn else f"{kind[:40]!r} is no region")
 
 
-def _told(severity: Any, kind: str, where: Place, what: str) -> Finding:
+def _told(severity: Severity, kind: str, where: Place, what: str) -> Finding:
     return Finding(severity, kind, where, what, "left out")

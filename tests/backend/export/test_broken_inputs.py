@@ -175,6 +175,12 @@ def test_what_is_no_mask_is_told_as_a_note(tmp_path: Path) -> None:
     assert findings.counts == {("note", "not-a-mask"): 4}
 
 
+def test_a_closed_vector_is_a_mask_that_is_lost(tmp_path: Path) -> None:
+    vector = {"id": "bad", "type": "vectorlabels", "to_name": "image", "value": {"closed": True, "vertices": [], "vectorlabels": ["Dog"]}}
+    _, _, findings = export(tmp_path, [annotated(7, [vector, vector | {"value": {"closed": False}}])])
+    assert findings.counts == {("error", "vector"): 1, ("note", "not-a-mask"): 1, ("warning", "no-file"): 1, ("warning", "no-size"): 1}
+
+
 @pytest.mark.parametrize("entry", [None, 5, "brush", []], ids=str)
 def test_an_entry_that_is_no_object_is_told_by_its_place(tmp_path: Path, entry: Any) -> None:
     _, summary, findings = export(tmp_path, [annotated(7, [brush_region(MASK), entry])])
