@@ -123,18 +123,28 @@ def check_webhooks(webhooks: Sequence[Json], backends: Sequence[Json], backend_u
             "webhook",
             "warn",
             f"none to {wanted}: annotations are not told to the service",
-            f"add it {page}, or connect the backend again; Label Studio silently makes none to loopback and private addresses "
+            "`wordmask connect` adds it; Label Studio silently makes none to loopback and private addresses "
             "unless it runs with SSRF_PROTECTION_ENABLED=false",
         )
     if not any(hook.get("is_active", True) for hook in ours):
         return Check("webhook", "warn", f"the one to {wanted} is switched off", f"switch it on {page}")
     if wants_secret and not any(header.lower() in (name.lower() for name in hook.get("headers") or {}) for hook in ours):
-        return Check("webhook", "fail", f"the one to {wanted} has no header {header}, so the service refuses it", f"add the header {page}")
+        return Check(
+            "webhook", "fail", f"the one to {wanted} has no header {header}, so the service refuses it", "`wordmask connect` adds it"
+        )
     if len(ours) > 1:
-        return Check("webhook", "warn", f"{len(ours)} to {wanted}: every annotation is told several times", f"remove all but one {page}")
+        return Check(
+            "webhook",
+            "warn",
+            f"{len(ours)} to {wanted}: every annotation is told several times",
+            "`wordmask connect --prune` removes all but one",
+        )
     if orphans:
         return Check(
-            "webhook", "warn", f"left over from removed backends: {', '.join(orphans)}", f"remove them {page}; each costs up to 1 s"
+            "webhook",
+            "warn",
+            f"left over from removed backends: {', '.join(orphans)}",
+            "`wordmask connect --prune` removes them; each costs up to 1 s",
         )
     return Check("webhook", "ok", wanted)
 

@@ -13,12 +13,14 @@ from typer.core import TyperGroup
 
 from backend.cli import (
     checkpoints,
+    connect,
     dataset,
     doctor,
     evaluate,
     export,
     import_,
     preannotate,
+    propose,
     segment,
     serve,
     train,
@@ -64,9 +66,11 @@ def _root(
 
 app.command()(serve.serve)
 app.command()(trainer.trainer)
+app.command()(connect.connect)
 app.command()(doctor.doctor)
 app.command()(preannotate.preannotate)
 app.command()(segment.segment)
+app.command()(propose.propose)
 app.command()(export.export)
 app.command("import")(import_.import_)
 app.add_typer(evaluate.evaluate, name="evaluate")
