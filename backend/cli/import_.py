@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from backend.importing.reading import ImportSource, OnProgress
     from backend.label_studio import LabelStudioClient
 
+_SHOWN_SPLITS = 20
+
 
 def import_(
     format: Annotated[
@@ -80,8 +82,9 @@ def _into_folder(source: ImportSource, out: Path | None, images: ImageMode, stri
         summary, findings = import_to_folder(ImportJob(source, out, images, strict, overwrite), on_progress)
     console = _tell(findings)
     told = summary.to_json()
-    for split, count in told["splits"].items():
-        console.print(f"  {count:8d} {escape(split or 'without split')}", highlight=False)
+    for split, count in list(told["splits"].items())[:_SHOWN_SPLITS]:
+        name = "".join(character if character.isprintable() else " " for character in split) or "without split"
+        console.print(f"  {count:8d} {escape(name)}", highlight=False)
     verb = "would come in" if out is None else f"are in {out}"
     console.print(
         f"{told['samples']} images with {told['targets']} targets ({told['boxes_only']} of them boxes) and {told['expressions']} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,8 +83,9 @@ def import_to_project(job: ProjectJob, on_progress: OnProgress, summary: Project
     with open_reading(job.source, ImageShelf("leave", None), findings, on_progress) as reading:
         content = TaskContent(plan, [category.name for category in reading.categories()], job.prompt_field, findings.add)
         batch = _Batch(store, summary)
+        seen: Counter[str] = Counter()
         for done, arriving in enumerate(reading.samples, 1):
-            key = _key(job.source.format, arriving)
+            key = _key(job.source.format, arriving, seen)
             if key in store.keys:
                 summary.skipped += 1
             else:
@@ -130,6 +132,9 @@ def _task(arriving: Arriving, key: str, content: TaskContent, job: ProjectJob, f
     return {"data": content.data(arriving.sample, key, address), "predictions": [prediction]}
 
 
-def _key(format_: str, arriving: Arriving) -> str:
-    image_id = arriving.sample.attributes.get("image_id", "")
-    return f"{format_}:{image_id}:{arriving.name}"
+def _key(format_: str, arriving: Arriving, seen: Counter[str]) -> str:
+    """What tells an image from all others of its source, in every run the same."""
+    known = arriving.sample.attributes
+    key = f"{format_}:{known.get('image_id', known.get('task', ''))}:{arriving.name}"
+    seen[key] += 1
+    return key if seen[key] == 1 else f"{key}#{seen[key]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,18 @@ def test_what_is_broken_is_told_counted_and_left_out(tmp_path: Path, images: Pat
     assert "the file has 9x9 pixels, the data set says 64x48" in result.output
     assert "COCO_train2014_000000000502.jpg is missing" in result.output
     assert len(DatasetFolder("set")) == 1
+
+
+def test_names_that_no_terminal_can_show_do_no_harm(tmp_path: Path) -> None:
+    instances = make_instances(1)
+    references = make_references(instances, splits=("\x1b[31mred\ud800",))
+    references[0]["sentences"][0]["sent"] = "half a \udfff character"
+    folder = write_refer(tmp_path / "odd", instances, references=[])
+    (folder / "refs(unc).p").write_bytes(pickle.dumps(references))
+    result = run("refcoco", folder, "--out", "set")
+    assert result.exit_code == 0, result.output
+    assert "\x1b[31m" not in result.stdout
+    assert next(iter(DatasetFolder("set"))).expressions[0].text == "half a \udfff character"
 
 
 def test_strict_stops_at_the_first_and_leaves_nothing(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from backend.brush_rle import encode
 from backend.cli import app
 from backend.importing import task_store
 from backend.regions import region_to_mask
 from models import DatasetSource, read_dataset
 from tests.backend.importing.import_studio import ImportStudio, import_studio
+from tests.factories import make_mask
 from tests.refer_world import make_instances, write_images, write_refer
 
 SIZE = (48, 64)
@@ -182,6 +184,35 @@ def test_boxes_without_masks_are_told_where_nothing_holds_boxes(studio: ImportSt
     result = run(path=boxes)
     assert result.exit_code == 3
     assert "only a box is known, and the labeling config has no RectangleLabels" in result.output
+
+
+def test_an_export_of_label_studio_can_move_into_another_project(studio: ImportStudio, workplace: Path) -> None:
+    size = {"original_width": 64, "original_height": 48, "image_rotation": 0, "meta": {"text": ["left dog"]}}
+    value = {"format": "rle", "rle": encode(make_mask()), "brushlabels": ["dog"]}
+    region = {"id": "r", "from_name": "any", "to_name": "image", "type": "brushlabels", "value": value, **size}
+    exported = [{"id": 8, "data": {"image": f"/data/upload/1/{NAMES[0]}"}, "annotations": [{"id": 1, "result": [region]}]}]
+    (workplace / "export.json").write_text(json.dumps(exported))
+    (workplace / "images" / "upload" / "1").mkdir(parents=True)
+    (workplace / "images" / NAMES[0]).rename(workplace / "images" / "upload" / "1" / NAMES[0])
+    result = run(path="export.json")
+    assert result.exit_code == 0, result.output
+    (found,) = studio.tasks[0]["predictions"][0]["result"]
+    np.testing.assert_array_equal(region_to_mask(found, SIZE), make_mask())
+    assert found["meta"]["text"] == ["left dog"]
+
+
+def test_files_of_one_name_in_two_tasks_both_come_in(studio: ImportStudio, workplace: Path) -> None:
+    images = [f"/data/upload/{number}/{NAMES[number]}" for number in (1, 2)]
+    for image in images:
+        folder = workplace / "images" / Path(image).parent.relative_to("/data")
+        folder.mkdir(parents=True)
+        (workplace / "images" / Path(image).name).rename(folder / "same.jpg")
+    data = [{"image": str(Path(image).with_name("same.jpg"))} for image in images]
+    exported = [{"id": 8, "data": one, "annotations": [{"id": 1, "result": []}]} for one in data]
+    exported[1]["id"] = 9
+    (workplace / "export.json").write_text(json.dumps(exported))
+    assert "2 tasks with 0 regions created" in run(path="export.json").output
+    assert "2 were there already" in run(path="export.json").output
 
 
 def test_masks_without_a_pixel_are_told(studio: ImportStudio, workplace: Path) -> None:
