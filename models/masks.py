@@ -1,4 +1,4 @@
-"""Masks as COCO's compressed run-length code, both directions, in plain NumPy.
+"""Masks as COCO's compressed run-length code, both directions.
 
 The code lists the lengths of alternating runs of 0 and 1, column by column, beginning with a (possibly empty) run of 0. From the
 fourth run on a length is stored as its difference to the run two before it. Each number is written in groups of five bits, lowest
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -40,7 +41,8 @@ def mask_to_coco_rle(mask: BoolMask) -> CocoRle:
     """
     if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
         raise ValueError(f"a mask must be a bool array [H, W] with at least one pixel, found {mask.dtype} {mask.shape}")
-    flat = mask.ravel(order="F")
+    # As mask.ravel(order="F"), but OpenCV goes through memory in blocks: most of the time of an export was spent here.
+    flat = cv2.transpose(np.ascontiguousarray(mask).view(np.uint8)).ravel()
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     leading = [0] if flat[0] else []
     runs = np.diff(np.concatenate([[0], leading, changes, [flat.size]])).astype(np.int64)
