@@ -20,6 +20,10 @@ _FARTHEST = 4
 """Largest coordinate of a polygon, in sides of the image; the tool that fills it walks all the way there."""
 
 
+Sizes = Mapping[Any, tuple[int, int] | None]
+"""Height and width of each image by its id, ``None`` where the file does not say."""
+
+
 class CocoFileError(ValueError):
     """A file that is not what COCO's tools read, or one that does not fit the other."""
 
@@ -63,15 +67,20 @@ def _read(path: Path) -> Any:
         raise CocoFileError(f"{path} is no JSON ({error}); expected a COCO file") from error
 
 
-def _sizes(truth: Mapping[str, Any], path: Path) -> dict[Any, tuple[int, int]]:
+def _sizes(truth: Mapping[str, Any], path: Path) -> Sizes:
     try:
-        sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
+        sizes = {image["id"]: _size_of(image) for image in truth["images"]}
         if not all(isinstance(one["id"], int) and one["name"] for one in truth["categories"]):
             raise CocoFileError(f"{path}: a category has no name, or an id that is no integer")
         iter(truth["annotations"])
     except (KeyError, TypeError) as error:
-        raise CocoFileError(f"{path} is no COCO data set ({error!r}); it needs images with sizes, annotations and categories") from error
+        raise CocoFileError(f"{path} is no COCO data set ({error!r}); it needs images, annotations and categories") from error
     return sizes
+
+
+def _size_of(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    height, width = image.get("height"), image.get("width")
+    return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
 
 def _check_same_world(found: Mapping[str, Any], path: Path, truth: Mapping[str, Any], categories: Mapping[int, str]) -> None:
@@ -88,7 +97,7 @@ def _check_same_world(found: Mapping[str, Any], path: Path, truth: Mapping[str, 
             )
 
 
-def _with_rle(annotation: Any, sizes: Mapping[Any, tuple[int, int]], categories: Mapping[int, str], path: Path) -> dict[str, Any]:
+def _with_rle(annotation: Any, sizes: Sizes, categories: Mapping[int, str], path: Path) -> dict[str, Any]:
     """The annotation with its mask as checked RLE, and with an area."""
     try:
         image_id, category_id, segmentation = annotation["image_id"], annotation["category_id"], annotation["segmentation"]
@@ -99,8 +108,11 @@ def _with_rle(annotation: Any, sizes: Mapping[Any, tuple[int, int]], categories:
         raise CocoFileError(f"{where}: the ground truth has no such image; the files need the same ids")
     if category_id not in categories:
         raise CocoFileError(f"{where}: the ground truth has no category {category_id}; it has {_few(categories)}")
+    size_hw = sizes[image_id]
+    if size_hw is None:
+        raise CocoFileError(f"{where}: the ground truth does not say the height and width of this image; they are needed where masks are")
     try:
-        rle = _to_rle(segmentation, sizes[image_id])
+        rle = _to_rle(segmentation, size_hw)
     except (KeyError, TypeError, ValueError) as error:
         raise CocoFileError(f"{where}: the segmentation cannot be read: {error}") from error
     area = annotation.get("area", int(coco_rle_to_runs(rle)[1::2].sum()))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-WIDTH, HEIGHT = 380, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 40
+WIDTH, HEIGHT = 320, 230
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 42
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 Point = tuple[float, float]
@@ -51,7 +51,7 @@ def line_chart(summary: str, x_label: str, y_label: str, series: Sequence[Series
     """
     drawn = [one for one in series if one.points]
     body = [_axes(x_label, y_label, [f"{tick:g}" for tick in _TICKS]), *map(_line, drawn)]
-    legend = Markup("").join(_LEGEND.format(style=one.style, name=one.name) for one in drawn)
+    legend = Markup("").join((_LEGEND_LINE if len(one.points) > 1 else _LEGEND_DOT).format(style=one.style, name=one.name) for one in drawn)
     return _figure(summary, Markup("").join(body), Markup('<p class="legend">{}</p>').format(legend))
 
 
@@ -63,7 +63,12 @@ def histogram(summary: str, x_label: str, y_label: str, bars: Sequence[Bar], hig
     return _figure(summary, Markup("").join([axes, *columns]), Markup(""))
 
 
-_LEGEND = Markup('<span class="key"><svg viewBox="0 0 20 8" aria-hidden="true"><path class="line {style}" d="M0 4H20"/></svg>{name}</span>')
+_LEGEND_LINE = Markup(
+    '<span class="key"><svg viewBox="0 0 20 8" aria-hidden="true"><path class="line {style}" d="M0 4H20"/></svg>{name}</span>'
+)
+_LEGEND_DOT = Markup(
+    '<span class="key"><svg viewBox="0 0 20 8" aria-hidden="true"><circle class="dot {style}" cx="10" cy="4" r="4"/></svg>{name}</span>'
+)
 
 
 def _figure(summary: str, body: Markup, legend: Markup) -> Markup:

@@ -57,6 +57,11 @@ def test_holes_of_a_mask_count(evaluate):
     assert evaluate(dataset([with_hole]), [filled])["stats"]["ap"] == pytest.approx(0.6), "IoU is 1200 / 1600"
 
 
+def test_an_image_without_objects_needs_no_size(evaluate):
+    truth = {**TRUTH, "images": [*TRUTH["images"], {"id": 3, "file_name": "empty.png"}]}
+    assert evaluate(truth, truth)["stats"]["ap"] == pytest.approx(1.0)
+
+
 def test_several_polygons_are_one_mask(evaluate):
     mask = make_mask((64, 64), LEFT) | make_mask((64, 64), RIGHT)
     both = {**annotation(1, LEFT), "segmentation": [polygon(TRUTH["annotations"][0])["segmentation"][0], [30, 2, 50, 2, 50, 20, 30, 20]]}
@@ -74,7 +79,8 @@ ONE = annotation(1, LEFT, score=1.0)
         pytest.param("{", [ONE], r"truth.json is no JSON", id="broken JSON"),
         pytest.param([ONE], [ONE], r"truth.json is a list; the ground truth must be", id="results as ground truth"),
         pytest.param({"images": []}, [ONE], r"truth.json is no COCO data set .*categories", id="no categories"),
-        pytest.param({**TRUTH, "images": [{"id": 1}]}, [ONE], "no COCO data set .*height", id="images without size"),
+        pytest.param({**TRUTH, "images": [{"id": 1}]}, [ONE], "does not say the height and width", id="images without size"),
+        pytest.param({**TRUTH, "images": [{}]}, [ONE], "no COCO data set .*'id'", id="images without id"),
         pytest.param(TRUTH, [{**ONE, "image_id": 7}], r"annotation  of image 7: the ground truth has no such image", id="other image"),
         pytest.param(TRUTH, [{**ONE, "category_id": 7}], r"has no category 7; it has 1 dog, 2 cat", id="other category"),
         pytest.param(TRUTH, [{"image_id": 1}], "an annotation lacks 'category_id'", id="no category"),
