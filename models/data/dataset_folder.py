@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -131,10 +132,11 @@ class DatasetWriter:
     def __init__(self, path: Path | str, source: str, *, replace: bool = False) -> None:
         self.path = Path(path)
         self._check_is_free(replace)
-        self.work_path = self.path.with_name(self.path.name + ".partial")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._scratch = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
+        self.work_path = self._scratch / "new"
         """Where files lie until the set is complete; images may be put into its folder ``images``."""
-        shutil.rmtree(self.work_path, ignore_errors=True)
-        self.work_path.mkdir(parents=True)
+        self.work_path.mkdir()
         self._source = source
         self._counts = dict.fromkeys(("samples", "targets", "expressions"), 0)
         self._splits: Counter[str] = Counter()
@@ -145,7 +147,7 @@ class DatasetWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._lines.close()
-        shutil.rmtree(self.work_path, ignore_errors=True)
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def add(self, sample: Sample) -> None:
         """Append one sample."""
@@ -165,12 +167,9 @@ class DatasetWriter:
         self._lines.close()
         text = json.dumps(manifest.to_json(), indent=1)
         (self.work_path / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        old = self.path.with_name(self.path.name + ".old")
         if self.path.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            os.replace(self.path, old)
+            os.replace(self.path, self._scratch / "old")
         os.replace(self.work_path, self.path)
-        shutil.rmtree(old, ignore_errors=True)
         return manifest
 
     def _check_is_free(self, replace: bool) -> None:
