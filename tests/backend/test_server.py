@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,49 @@ def test_a_signal_ends_the_service(service: tuple[str, subprocess.Popen[str]]) -
     assert ask(url + "/health")[0] == 200
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(timeout=30) == 0
+
+
+NUMBERED_WORKERS = """
+import os
+from flask import Flask
+from backend.server import listen, run_gunicorn, url_of
+
+def make_app(worker):
+    app = Flask("numbered")
+    app.add_url_rule("/", view_func=lambda: {"worker": worker, "process": os.getpid()})
+    return app
+
+listener = listen("127.0.0.1", 0)
+print(url_of(listener), flush=True)
+run_gunicorn(make_app, listener, threads=1, workers=3)
+"""
+
+
+def test_every_worker_has_a_number_of_its_own_and_its_replacement_gets_it() -> None:
+    master = subprocess.Popen([sys.executable, "-c", NUMBERED_WORKERS], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert master.stdout is not None
+        url = master.stdout.readline().strip()
+
+        def processes(enough: Callable[[dict[int, int]], bool]) -> dict[int, int]:
+            found: dict[int, int] = {}
+            deadline = time.monotonic() + 60
+            while not enough(found):
+                assert time.monotonic() < deadline, found
+                answer = ask(url + "/")[1]
+                found[answer["worker"]] = answer["process"]
+            return found
+
+        before = processes(lambda found: len(found) == 3)
+        assert sorted(before) == [0, 1, 2]
+        os.kill(before[1], signal.SIGKILL)
+        after = processes(lambda found: found.get(1, before[1]) != before[1])
+        assert {worker: process for worker, process in after.items() if worker != 1}.items() <= before.items()
+    finally:
+        master.terminate()
+        master.wait(timeout=30)
+        if master.stdout is not None:
+            master.stdout.close()
 
 
 def test_a_port_that_is_taken_is_said_in_one_line() -> None:
