@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from models.results.document import Results, RowWriter, load_results, save_results
     from models.results.scenes import evaluate_split_with_rows
     from models.results.tables import comparison_tables, instance_tables, result_tables
+    from models.training.sam_mi_recipe import train_sam_mi
     from models.training.tiny_recipe import TrainingRun, train_tiny
     from models.types import BoolMask, Box, RgbImage, Segment
     from models.weights_folder import WeightsError, WeightsFolder, find_weights, profiles
@@ -115,6 +116,7 @@ _HOME_OF = {
     "result_tables": "models.results.tables",
     "save_results": "models.results.document",
     "select_samples": "models.dataset_evaluation",
+    "train_sam_mi": "models.training.sam_mi_recipe",
     "train_tiny": "models.training.tiny_recipe",
     "verify_checkpoint": "models.checkpoints.verify",
     "write_comparison": "models.report.comparison_page",
@@ -189,6 +191,7 @@ __all__ = [
     "result_tables",
     "save_results",
     "select_samples",
+    "train_sam_mi",
     "train_tiny",
     "verify_checkpoint",
     "write_comparison",

@@ -119,12 +119,16 @@ class ProposalOptions:
             raise ValueError(f"ProposalOptions.max_proposals must not be negative, found {self.max_proposals}")
 
 
+EVERYTHING = ProposalOptions()
+"""All labels as things, at the engine's own threshold."""
+
+
 @runtime_checkable
 class ProposingEngine(Protocol):
     """An engine that also takes a list of labels. Optional: ask with ``isinstance`` before offering it."""
 
     def propose(
-        self, image: RgbImage, labels: Sequence[str], *, background: Sequence[str] = (), options: ProposalOptions = ProposalOptions()
+        self, image: RgbImage, labels: Sequence[str], *, background: Sequence[str] = (), options: ProposalOptions = EVERYTHING
     ) -> Proposals:
         """Find everything that the labels name.
 

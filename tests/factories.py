@@ -18,7 +18,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from backend.settings import Settings
-from models import Box, RgbImage, Segment
+from models import Box, Proposal, ProposalOptions, Proposals, ProposalStages, RgbImage, Segment, mask_to_coco_rle
+from models.proposals import EVERYTHING
 
 
 def make_settings(data_dir: Path, **changes: Any) -> Settings:
@@ -132,6 +133,40 @@ class FakeEngine:
         finally:
             with self._lock:
                 self._running -= 1
+
+
+@dataclass
+class FakeProposingEngine(FakeEngine):
+    """Also takes label lists: every label gets its rectangles, as a phrase would, and the label map shows them."""
+
+    def propose(
+        self, image: RgbImage, labels: Sequence[str], *, background: Sequence[str] = (), options: ProposalOptions = EVERYTHING
+    ) -> Proposals:
+        """As many rectangles per label as ``instances`` says, all from "SAM"."""
+        self._work("propose", (list(labels), list(background), options))
+        label_map = np.zeros(image.shape[:2], np.int32)
+        found = []
+        for place, label in enumerate(labels):
+            for number in range(self.instances.get(label, 1)):
+                one = self._segment(image, label, number)
+                label_map[one.mask] = place + 1
+                found.append(make_proposal(one, place, is_stuff=label in options.stuff))
+        least = options.min_score or 0.0
+        kept = sorted((one for one in found if one.score >= least), key=lambda one: -one.score)[: options.max_proposals]
+        small = np.zeros((4, 4), np.bool_)
+        none = np.zeros((0, 4, 4), np.bool_)
+        stages = ProposalStages(small.astype(np.int32), small.astype(np.float32), np.zeros((0, 2)), none, none, {})
+        return Proposals(tuple(labels), label_map, tuple(kept), stages)
+
+
+def make_proposal(segment: Segment | None = None, label_index: int = 0, **fields: Any) -> Proposal:
+    """A proposal of a segment, as of one point of SAM."""
+    one = make_segment() if segment is None else segment
+    values: dict[str, Any] = {
+        "label": one.text, "label_index": label_index, "score": one.score, "rle": mask_to_coco_rle(one.mask), "box": one.box,
+        "area": one.area, "source": "sam", "predicted_iou": 0.9, "stability": 0.9, "points": (), "members": (0,), "is_stuff": False,
+    }  # fmt: skip
+    return Proposal(**{**values, **fields})
 
 
 def fake_mask(image: RgbImage, phrase: str, number: int = 0) -> npt.NDArray[np.bool_]:

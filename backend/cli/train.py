@@ -1,7 +1,9 @@
-"""``wordmask train tiny``: make the shipped weights again, from nothing."""
+"""``wordmask train tiny``: make the shipped weights again; ``wordmask train sam-mi``: teach them to answer label lists."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +35,34 @@ def tiny(
     from models import train_tiny  # loads torch
 
     console = Console(stderr=True)
+    with _progress(console) as report, _one_line():
+        result = train_tiny(data, run, until=until, threads=threads, report=report)
+    if result.weights is None:
+        console.print(f"stage {until} is done; checkpoints are in {run}")
+    else:
+        console.print(f"weights are in {result.weights}; measure them with: wordmask evaluate --profile {result.weights}")
+
+
+@train.command("sam-mi")
+def sam_mi(
+    base: Annotated[str, typer.Option(help="Profile or weights folder whose encoders it learns behind; they stay as they are.")] = "tiny",
+    run: Annotated[Path, typer.Option(help=RUN_HELP)] = Path("runs/sam-mi"),
+    data: Annotated[Path, typer.Option(help=DATA_HELP)] = Path("runs/scenes"),
+    steps: Annotated[int | None, typer.Option(min=1, help="Fewer or more steps than the recipe says; a run keeps its number.")] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Threads to compute with; 0 leaves the choice to torch.")] = 0,
+) -> None:
+    """Train the network for label lists on generated emoji scenes, behind finished weights; resumable after a kill."""
+    from models import train_sam_mi  # loads torch
+
+    console = Console(stderr=True)
+    with _progress(console) as report, _one_line():
+        result = train_sam_mi(data, run, base=base, steps=steps, threads=threads, report=report)
+    console.print(f"weights are in {result.weights}; try them with: wordmask propose IMAGE --labels cat,car --profile {result.weights}")
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str, int, int, dict[str, float]], None]]:
+    """One bar per stage, with the stage's figures behind it."""
     columns = (TextColumn("{task.description:<7}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("{task.fields[figures]}"), console=console) as progress:
         bars: dict[str, TaskID] = {}
@@ -43,11 +73,13 @@ def tiny(
             text = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
             progress.update(bars[stage], completed=step, figures=text)
 
-        try:
-            result = train_tiny(data, run, until=until, threads=threads, report=report)
-        except ValueError as error:
-            raise BadRequest(str(error)) from error
-    if result.weights is None:
-        console.print(f"stage {until} is done; checkpoints are in {run}")
-    else:
-        console.print(f"weights are in {result.weights}; measure them with: wordmask evaluate --profile {result.weights}")
+        yield report
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """What somebody can act on is said in one line."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadRequest(str(error)) from error

@@ -9,7 +9,7 @@ import torch
 from models.embedding_cache import EmbeddingCache
 from models.engine_options import DEFAULT_OPTIONS, EngineOptions
 from models.preprocess import clip_letterbox, sam_letterbox
-from models.proposals import ProposalOptions, Proposals
+from models.proposals import EVERYTHING, ProposalOptions, Proposals
 from models.sam_mi.model import SamMi
 from models.sam_mi.presets import Preset
 from models.sam_mi.proposer import Frames, Proposer
@@ -18,8 +18,6 @@ from models.ssp_sam.engine import SspSamEngine, Thresholds
 from models.ssp_sam.model import SspSam
 from models.ssp_sam.tokenizer import PhraseTokenizer
 from models.types import RgbImage, check_rgb_image
-
-EVERYTHING = ProposalOptions()
 
 
 class SamMiEngine(SspSamEngine):

@@ -28,7 +28,7 @@ def points_at_peaks(logits: Tensor, regions: list[Region], letterbox: Letterbox,
         side: of the point grid.
         preset: how many points at least and at most.
     """
-    heat = resize(logits.float().unsqueeze(0), side).sigmoid()
+    heat = resize(logits.float().sigmoid().unsqueeze(0), side)
     heat = heat * image_cells(letterbox, side).to(heat.device)
     is_peak = (heat == F.max_pool2d(heat, 3, 1, 1)) & (heat >= LEAST_HEAT)
     rows, columns = torch.nonzero(is_peak[0], as_tuple=True)

@@ -1,0 +1,146 @@
+"""The recipe of SAM-MI in small: it learns, leaves the encoders alone, resumes, and its weights load and answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.data.emoji_scenes import CLASSES, generate
+from models.data.emoji_scenes.dataset import SceneSet
+from models.loading import load_engine
+from models.sam_mi.model import SamMi
+from models.ssp_sam.config import tiny
+from models.ssp_sam.engine import Thresholds
+from models.ssp_sam.model import SspSam
+from models.ssp_sam.tokenizer import PhraseTokenizer, vocabulary_of
+from models.ssp_sam.weights import write_weights_folder
+from models.training.loop import step_generator
+from models.training.sam_mi_recipe import SamMiTraining, debug_recipe
+from models.training.sam_mi_stage import choose_labels, label_loss, roughen
+from models.training.semantic_batches import SemanticSampler, label_coverage, middle_targets
+from models.training.tiny_recipe import known_words
+from models.weights_folder import WeightsFolder
+from tests.emoji_world import make_bank
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    root: Path = tmp_path_factory.mktemp("sam-mi")
+    for name, dense in (("dense", True), ("train", False)):
+        generate(root / name, "train", 6, seed=3, glyphs=make_bank(), dense=dense, workers=1, progress=False)
+    return root
+
+
+@pytest.fixture(scope="module")
+def base(world) -> WeightsFolder:
+    vocabulary = vocabulary_of(known_words())
+    config = tiny(vocab_size=len(vocabulary) + 4)
+    torch.manual_seed(0)
+    tokenizer = PhraseTokenizer(config.clip.context_length, vocabulary)
+    return write_weights_folder(SspSam(config), tokenizer, world / "base", release="0.0.1", thresholds=Thresholds())
+
+
+@pytest.fixture(scope="module")
+def training(world, base) -> SamMiTraining:
+    return SamMiTraining(debug_recipe(), base, world, world / "run")
+
+
+@pytest.mark.slow
+def test_the_network_learns_behind_frozen_encoders_and_the_joined_weights_answer(training, base):
+    before = {name: tensor.clone() for name, tensor in training.encoders.state_dict().items()}
+    network = training.run()
+    after = training.encoders.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    torch.manual_seed(training.recipe.seed)
+    fresh = SamMi(training.recipe.network).state_dict()
+    trained = network.state_dict()
+    for name in ("decoder.head.weight", "aggregator.embed.weight", "prompter.text_head.weight", "prompter.visual_head.weight"):
+        assert not torch.equal(trained[name], fresh[name])
+
+    engine = load_engine(training.write_weights(network), device="cpu")
+    assert engine.version.startswith("base-0.0.1+")
+    assert engine.version != base.version
+    assert engine.propose(np.zeros((50, 70, 3), np.uint8), ["cat", "car"]).labels == ("cat", "car")
+
+    again = SamMiTraining(training.recipe, base, training.run_dir.parent, training.run_dir).run()
+    assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+def test_a_run_folder_of_another_recipe_is_refused(training, base, world):
+    training.run()
+    other = replace(debug_recipe(), seed=1)
+    with pytest.raises(ValueError, match="use another run folder"):
+        SamMiTraining(other, base, world, training.run_dir).run()
+
+
+def test_a_lesson_holds_masks_labels_and_targets_of_one_size(training):
+    rng = step_generator(0, "sam-mi", 0)
+    lesson = training.stage.lesson(training.stage.sampler.batch(rng, 2), rng)
+    labels = len(lesson.text)
+    assert labels >= debug_recipe().labels
+    assert lesson.target.shape == (2, 1 + labels, 64, 64)
+    torch.testing.assert_close(lesson.target.sum(dim=1), torch.ones(2, 64, 64))
+    assert lesson.maps.features.shape == (2, 128, 16, 16)
+    assert lesson.masks.soft.shape[2:] == (64, 64)
+    assert lesson.middles.max() == 1
+    assert lesson.judged.any()
+
+
+def test_batches_label_every_pixel_with_the_class_of_the_object_there(world):
+    scenes = SceneSet(world / "train")
+    batch = SemanticSampler([(scenes, 1.0)], CLASSES).batch(np.random.default_rng(0), 4)
+    assert batch.labels.shape == (4, 256, 256)
+    names = {CLASSES[number - 1] for number in batch.labels.unique().tolist() if number > 0}
+    assert names
+    assert names <= {one.name for index in range(len(scenes)) for one in scenes.meta(index).objects}
+
+
+def test_coverage_shares_every_cell_among_labels_and_nothing():
+    labels = torch.zeros(1, 4, 4, dtype=torch.int64)
+    labels[0, :2, :2], labels[0, :2, 2] = 3, 5
+    shares = label_coverage(labels, torch.tensor([4, 2]), 2)
+    assert shares[0, :, 0].tolist() == [[0.0, 0.5], [0.0, 0.5], [1.0, 0.0]]
+
+
+def test_the_prompter_is_told_the_middle_of_every_region():
+    labels = torch.zeros(1, 64, 64, dtype=torch.int64)
+    labels[0, :20, :20], labels[0, 40:60, 40:60], labels[0, :2, 60:] = 1, 1, 2
+    target = middle_targets(labels, 64, 8)[0]
+    assert target[1, 1] == 1
+    assert target[6, 6] == 1
+    assert target[0, 7] == 0
+    assert 0 < target[0, 1] < 1
+
+
+def test_labels_that_are_shown_are_always_compared_then_those_that_look_alike():
+    cost = torch.zeros(1, 20, 2, 2)
+    cost[0, [3, 7, 11]] = 0.9
+    labels = torch.zeros(1, 4, 4, dtype=torch.int64)
+    labels[0, 0, 0] = 1 + 15
+    chosen = choose_labels(cost, labels, 5, np.random.default_rng(0)).tolist()
+    assert {3, 7, 11, 15} <= set(chosen)
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) == 5
+    assert len(choose_labels(cost, labels, 100, np.random.default_rng(0))) == 20
+
+
+def test_rough_masks_keep_their_image_and_some_are_dropped():
+    rng = np.random.default_rng(0)
+    masks = [torch.rand(10, 8, 8), torch.zeros(0, 8, 8), torch.rand(3, 8, 8)]
+    counts = [roughen(masks, rng).valid.sum(dim=1).tolist() for _ in range(100)]
+    assert all(one[1] == 0 for one in counts)
+    assert 5 < np.mean([one[0] for one in counts]) < 9
+    assert 0 in [one[0] for one in counts]
+
+
+def test_the_loss_prefers_the_right_label_and_silence_where_nothing_is():
+    target = torch.zeros(1, 3, 2, 2)
+    target[0, 1, 0], target[0, 0, 1] = 1, 1
+    right = torch.full((1, 2, 2, 2), -4.0)
+    right[0, 0, 0] = 4
+    losses = [label_loss(logits, target).item() for logits in (right, torch.zeros_like(right), -right)]
+    assert losses == sorted(losses)
