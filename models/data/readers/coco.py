@@ -47,6 +47,8 @@ def read_categories(source: DatasetSource, file: JsonFile) -> dict[int, Category
         else:
             found[entry["id"]] = Category(entry["id"], entry["name"], bool(entry.get("isthing", True)))
             names.add(entry["name"])
+    if not found:
+        source.changed("no-categories", "the file lists no category", "everything comes in without labels", file=file.path.name)
     return found
 
 

@@ -183,6 +183,12 @@ def test_of_two_entries_with_one_id_the_first_is_kept(tmp_path: Path, read: Any)
     assert [target.label for target in heard.samples[0].targets] == ["dog"]
 
 
+def test_without_categories_everything_comes_in_without_labels(tmp_path: Path, read: Any) -> None:
+    heard = read("coco", write(tmp_path / "a.json", {**make_instances(1), "categories": []}))
+    assert heard.kinds == ["no-categories"]
+    assert [target.label for target in heard.samples[0].targets] == [None] * 4
+
+
 @pytest.mark.parametrize("key", ["images", "annotations", "categories"])
 def test_entries_that_are_no_objects_are_told(tmp_path: Path, read: Any, key: str) -> None:
     content = make_instances(1)
@@ -195,8 +201,8 @@ def test_entries_that_are_no_objects_are_told(tmp_path: Path, read: Any, key: st
 def test_a_file_that_ends_in_the_middle_gives_what_stands_before(tmp_path: Path, read: Any) -> None:
     text = json.dumps(make_instances(3))
     heard = read("coco", write(tmp_path / "a.json", text[: text.index("categories") - 300]))
-    assert heard.kinds == ["damaged-file"]
-    assert "3 images and 11 annotations were read" in heard.remarks[0].what
+    assert heard.kinds == ["no-categories", "damaged-file"], "categories stand at the end"
+    assert "3 images and 11 annotations were read" in heard.remarks[1].what
     assert sum(len(sample.targets) for sample in heard.samples) == 11
 
 
