@@ -6,7 +6,7 @@ Mixed precision is PyTorch's autocast. What must not be rounded says so where it
 from __future__ import annotations
 
 import gc
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -66,6 +66,8 @@ class Compute:
 
 def in_float32(device: torch.device) -> AbstractContextManager[object]:
     """The context for numerically delicate steps (spec 7.18): no autocast inside. Inputs that come from outside may need ``.float()``."""
+    if not torch.amp.is_autocast_available(device.type):  # the meta device, where only shapes are computed
+        return nullcontext()
     return torch.autocast(device.type, enabled=False)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from backend.engine_holder import EngineHolder
 from backend.errors import EngineBusy, NotReady
-from models import Engine
+from models import Engine, EngineMemoryError
 from tests.factories import FakeEngine, make_image
 
 
@@ -110,3 +110,13 @@ def test_a_call_that_gets_no_slot_in_time_gives_up() -> None:
         lent.segment(make_image(), ["dog"])
     leave.set()
     thread.join()
+
+
+def test_the_end_of_memory_means_busy_and_frees_the_slot() -> None:
+    engine = FakeEngine(failure=EngineMemoryError("memory ran out"))
+    with hold(lambda: engine, slots=1).lend(soon()) as lent:
+        for _ in range(2):
+            with pytest.raises(EngineBusy, match="memory ran out; ask again later"):
+                lent.segment(make_image(), ["dog"])
+        engine.failure = None
+        assert len(lent.segment(make_image(), ["dog"])) == 1

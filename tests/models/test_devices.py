@@ -91,6 +91,11 @@ def test_delicate_steps_are_exact_inside_of_autocast():
             assert (a @ a).dtype == torch.float32
 
 
+def test_shapes_can_be_computed_without_a_device():
+    with in_float32(torch.device("meta")):
+        assert (torch.zeros(2, 3, device="meta") @ torch.zeros(3, 4, device="meta")).shape == (2, 4)
+
+
 @pytest.mark.parametrize(
     ("micro_batch", "device", "images"),
     [
