@@ -100,6 +100,8 @@ class TaskContent:
             what = f"{chosen.control.tag} holds outlines only"
             action = "simplified, and its holes are filled; add BrushLabels or BitmaskLabels for exact masks"
             self._tell(Finding("warning", "outline", where, what, action))
+        if target.iscrowd:
+            self._tell(Finding("note", "crowd", where, "it is a crowd, which no region can say", "comes in as an ordinary region"))
         regions = segment_to_regions(Segment("", mask, 1.0), chosen.control, chosen.label, prompt=None)
         for region in regions:
             del region["score"]  # a mask of a data set is no guess

@@ -50,7 +50,8 @@ def run(*options: str, path: str = "refcoco", images: tuple[str, ...] = ("--imag
 def test_every_image_becomes_a_task_with_its_very_masks(studio: ImportStudio) -> None:
     result = run()
     assert result.exit_code == 0, result.output
-    assert "project 1: 3 tasks with 12 regions created, 0 were there already; 0 errors" in result.output
+    assert "project 1: 3 tasks with 12 regions created, 0 were there already; 0 errors, 0 warnings, 3 notes" in result.output
+    assert "it is a crowd, which no region can say" in result.output
     with read_dataset("refcoco", DatasetSource(Path("refcoco"))) as found:
         for sample, task in zip(found.samples, studio.tasks, strict=True):
             (prediction,) = task["predictions"]
