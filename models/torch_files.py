@@ -68,9 +68,9 @@ def damaged_record(path: Path) -> str | None:
 
 
 def _unpickle(path: Path) -> Any:
-    # The published files carry the arguments of their training run.
+    # The published files carry the arguments of their training run. Only PyTorch's newer form, a zip archive, can be mapped.
     with torch.serialization.safe_globals([argparse.Namespace]):
-        return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        return torch.load(path, map_location="cpu", mmap=zipfile.is_zipfile(path), weights_only=True)
 
 
 def _is_torchscript(path: Path) -> bool:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
 
 from backend.cli import app
+from models.ssp_sam.config import contract
+from models.ssp_sam.model import SspSam
+from tests.models.ssp_sam.files import write_official
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -47,3 +51,15 @@ def test_commands_have_the_options_that_are_given(words: str, options: str) -> N
         command = command.commands[word]  # type: ignore[attr-defined]
     known = {flag for parameter in command.params for flag in parameter.opts}
     assert set(re.findall(r"--[\w-]+", options)) <= known
+
+
+def test_the_network_is_called_as_the_guide_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the sizes of the test network in place of the published ones."""
+    (block,) = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+    write_official(tmp_path / "checkpoint_best_miou.pth", SspSam(contract()))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(block.replace("ssp_sam_224", "contract"), "CONTRIBUTING.md", "exec"), names)
+    assert names["prediction"].box.shape == (1, 4)
+    assert names["prediction"].low_res_logits.shape == (1, 32, 32)
+    assert names["mask_logits"].shape == (1, 64, 64)

@@ -7,10 +7,11 @@ download is only ever continued with bytes of the same file.
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def _transfer_stubbornly(wanted: Wanted, target: Path, report: Report, pauses: t
         try:
             return _transfer(wanted, target, report)
         except Interrupted:
-            if not any(target.parent.glob(f"{target.name}.*{PARTIAL_SUFFIX}")):
+            if not any(_partials(target)):
                 raise
             time.sleep(pause)
     return _transfer(wanted, target, report)
@@ -125,7 +126,7 @@ def _partial_of(answer: requests.Response, target: Path, total: int | None) -> t
     identity = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
     digest = hashlib.sha256(f"{identity} {total}".encode()).hexdigest()[:8]
     partial = target.with_name(f"{target.name}.{digest}{PARTIAL_SUFFIX}")
-    for other in target.parent.glob(f"{target.name}.*{PARTIAL_SUFFIX}"):
+    for other in _partials(target):
         if other != partial:
             other.unlink()
     have = partial.stat().st_size if partial.exists() else 0
@@ -133,6 +134,11 @@ def _partial_of(answer: requests.Response, target: Path, total: int | None) -> t
         partial.unlink(missing_ok=True)
         have = 0
     return partial, have
+
+
+def _partials(target: Path) -> Iterator[Path]:
+    """What earlier downloads of a file left, of any version."""
+    return target.parent.glob(f"{glob.escape(target.name)}.*{PARTIAL_SUFFIX}")
 
 
 def _ask(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:

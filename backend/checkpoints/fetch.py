@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from backend.checkpoints import hub
 from backend.checkpoints.download import PAUSES, Report, Wanted, download
@@ -55,7 +55,7 @@ class Fetcher:
             CheckpointError: it cannot be had; the message says which file to put where.
         """
         there = self._store.find(checkpoint)
-        if there is not None and (file is None or PurePosixPath(file).name == there.name):
+        if there is not None and (file is None or self._came_from(checkpoint, file)):
             self._store.check_digest(checkpoint, there)
             return there
         try:
@@ -82,8 +82,16 @@ class Fetcher:
         chosen = self._choose(checkpoint, checkpoint.repository, file or checkpoint.file)
         url = hub.file_url(checkpoint.repository, checkpoint.revision, chosen.path, self._mirror or hub.HUB)
         name = PurePosixPath(chosen.path).name
-        digest = chosen.sha256 or self._store.expected_digest(checkpoint, name)
+        if name in ("", ".."):
+            raise SourceUnavailable(f"{checkpoint.repository} lists {chosen.path!r}, which is no file")
+        recorded = self._store.expected_digest(checkpoint, name) if self._came_from(checkpoint, chosen.path) else None
+        digest = chosen.sha256 or checkpoint.sha256 or recorded
         return Source(Wanted(url, chosen.size, digest), name)
+
+    def _came_from(self, checkpoint: Checkpoint, path: str) -> bool:
+        """Whether the file that is recorded came from this path of the repository; files of one name lie in several folders there."""
+        recorded = self._store.recorded(checkpoint)
+        return recorded is not None and recorded.source.endswith(f"/{quote(path)}")
 
     def _choose(self, checkpoint: Checkpoint, repository: str, path: str | None) -> hub.HubFile:
         try:

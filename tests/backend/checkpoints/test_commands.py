@@ -244,6 +244,8 @@ def test_of_several_files_one_must_be_chosen_and_stays_chosen(world: World) -> N
     assert (world.store / "small" / "best.pth").read_bytes() == world.hub["gref/best.pth"]
     assert world.run("checkpoints", "fetch", "small").exit_code == 0  # nothing to ask any more
     assert "fresh layout" in world.run("checkpoints", "verify", "small").output
+    assert world.run("checkpoints", "fetch", "small", "--file", "unc/best.pth").exit_code == 0  # of the same name, another file
+    assert "saved layout" in world.run("checkpoints", "verify", "small").output
 
 
 def test_a_digest_that_nobody_published_is_recorded_and_compared_from_then_on(world: World) -> None:

@@ -33,6 +33,11 @@ def test_a_published_ssp_sam_is_recognised_in_both_layouts(model, layout, tmp_pa
     assert report.tensors == len(model.state_dict()) + 4 * (layout == "saved")
 
 
+def test_files_of_pytorchs_older_form_are_read(model, tmp_path):
+    torch.save(model.sam.state_dict(), tmp_path / "sam.pth", _use_new_zipfile_serialization=False)
+    assert verify_checkpoint(tmp_path / "sam.pth", entry("sam"), check_records=True).tensors == len(model.sam.state_dict())
+
+
 def test_frozen_parts_may_be_lacking_and_are_told(model, tmp_path):
     path = write_official(tmp_path / "a.pth", model, leave_out=("clip", "sam_image_encoder"))
     report = verify_checkpoint(path, entry("ssp-sam"))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.ssp_sam.checkpoint import export_official
-from models.ssp_sam.config import SamConfig, SspSamConfig, ssp_sam_224
+from models.ssp_sam.config import SamConfig, SspSamConfig, ssp_sam_224, ssp_sam_336
 from models.ssp_sam.model import SspSam
 from tests.models.ssp_sam.networks import inputs, perturbed
 from tests.models.ssp_sam.published_forward import MISTAKES, Numbers, PublishedForward
@@ -55,14 +55,17 @@ def test_a_mistake_in_the_formulas_would_be_noticed(model, sample, mistake):
     assert (right - wrong).abs().max() > NOTICED
 
 
-def full_size_without_the_image_encoder_of_sam() -> SspSamConfig:
-    """SSP-SAM-224; SAM's embedding is an input here, so its encoder may be small."""
-    return replace(ssp_sam_224(), sam=SamConfig(width=16, depth=1, heads=1, global_blocks=(0,)))
+def without_the_image_encoder_of_sam(config: SspSamConfig) -> SspSamConfig:
+    """SAM's embedding is an input here, so its encoder may be small."""
+    return replace(config, sam=SamConfig(width=16, depth=1, heads=1, global_blocks=(0,)))
 
 
 @pytest.mark.slow
-def test_the_published_size_agrees_with_the_published_formulas():
+@pytest.mark.parametrize("config", [pytest.param(ssp_sam_224(), id="224"), pytest.param(ssp_sam_336(), id="336")])
+def test_the_published_sizes_agree_with_the_published_formulas(config):
     torch.manual_seed(0)
-    model = SspSam(full_size_without_the_image_encoder_of_sam()).eval()
+    model = SspSam(without_the_image_encoder_of_sam(config)).eval()
     sample = inputs(model.config, 4, 12)
-    torch.testing.assert_close(ours(model, sample), published(model, sample), atol=1e-4, rtol=0)
+    box, masks = ours(model, sample)
+    torch.testing.assert_close((box, masks), published(model, sample), atol=1e-4, rtol=0)
+    assert masks.std() > 0.01
