@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -26,8 +25,8 @@ class Evidence(NamedTuple):
 
 
 def dense_features(clip_tokens: Tensor) -> Tensor:
-    """CLIP's tokens ``[B, 1 + g * g, E]``, class token first -> directions of its patches, float ``[B, E, g, g]`` of length 1."""
-    patches = F.normalize(clip_tokens[:, 1:].float(), dim=-1)
+    """CLIP's tokens ``[B, 1 + g * g, E]``, class token first -> its patches as a map, float ``[B, E, g, g]``."""
+    patches = clip_tokens[:, 1:].float()
     side = round(patches.shape[1] ** 0.5)
     return patches.transpose(1, 2).reshape(len(patches), -1, side, side)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.sam_mi.aggregator import Aggregator
@@ -27,7 +28,7 @@ class ImageMaps(NamedTuple):
     """What the encoders know of B images."""
 
     features: Tensor
-    """CLIP's patches, float ``[B, E, g, g]`` of length 1."""
+    """CLIP's patches in the joint space, float ``[B, E, g, g]``, of any length."""
     finer: Tensor
     """float ``[B, G1, 2g, 2g]``."""
     finest: Tensor
@@ -80,7 +81,7 @@ class SamMi(nn.Module):
         Returns:
             logits float ``[B, T, 4g, 4g]``, one sigmoid per label.
         """
-        cost = cost_map(image.features, text)
+        cost = cost_map(F.normalize(image.features, dim=1), text)
         labels = self._strongest(cost)
         logits = self._score(image, cost[:, labels], text[labels], masks)
         if len(labels) == len(text):
@@ -90,7 +91,7 @@ class SamMi(nn.Module):
 
     def point_logits(self, image: ImageMaps, text: Tensor) -> Tensor:
         """Where one point is worth asking, logits float ``[B, g, g]``; T at least 1."""
-        logits: Tensor = self.prompter(cost_map(image.features, text), image.features)
+        logits: Tensor = self.prompter(cost_map(F.normalize(image.features, dim=1), text), image.features)
         return logits
 
     def _score(self, image: ImageMaps, cost: Tensor, text: Tensor, masks: MaskInput) -> Tensor:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.devices import Compute
@@ -105,7 +106,7 @@ class Proposer:
 
     def look(self, features: ImageFeatures, frames: Frames, question: Question) -> Look:
         """Compare every patch with every name."""
-        dense = dense_features(features.clip_tokens)
+        dense = F.normalize(dense_features(features.clip_tokens), dim=1)
         text = self._text([*question.names, *question.rivals])
         cost = cost_map(dense, text)[0]
         side = FINER * cost.shape[-1]

@@ -11,7 +11,7 @@ from models.devices import Compute
 from models.sam_mi.aggregation import JoinedMasks
 from models.sam_mi.canvas import move
 from models.sam_mi.config import SamMiConfig
-from models.sam_mi.cost_map import Evidence
+from models.sam_mi.cost_map import Evidence, dense_features
 from models.sam_mi.heat_points import points_at_peaks
 from models.sam_mi.injection import MaskInput
 from models.sam_mi.model import ImageMaps, SamMi
@@ -51,7 +51,7 @@ class TrainedProposer(Proposer):
         if len(look.text) == 0:
             return super().place_points(look, features, frames)
         with self.compute.autocast():
-            heat = self.network.point_logits(maps_of(look.dense, features, frames), look.text)[0]
+            heat = self.network.point_logits(maps_of(features, frames), look.text)[0]
         return points_at_peaks(heat, look.regions, frames.clip, side, self.preset)
 
     def refine(self, look: Look, joined: JoinedMasks, features: ImageFeatures, frames: Frames) -> Evidence:
@@ -59,7 +59,7 @@ class TrainedProposer(Proposer):
         soft = joined.masks.soft
         masks = MaskInput(soft.unsqueeze(0), torch.ones(1, len(soft), dtype=torch.bool, device=soft.device))
         with self.compute.autocast():
-            logits = self.network(maps_of(look.dense, features, frames), look.text, masks)[0]
+            logits = self.network(maps_of(features, frames), look.text, masks)[0]
         return as_evidence(logits.float(), len(look.question.names))
 
 
@@ -79,20 +79,20 @@ def check_fits(network: SamMiConfig, encoders: SspSamConfig) -> None:
         )
 
 
-def maps_of(dense: Tensor, features: ImageFeatures, frames: Frames) -> ImageMaps:
+def maps_of(features: ImageFeatures, frames: Frames) -> ImageMaps:
     """The finer maps of one image are SAM's high-resolution skips, brought over CLIP's canvas.
 
     Args:
-        dense: float ``[E, g, g]``.
         features: of the image; SAM's skips must be there.
         frames: where the image lies on the canvases.
     """
     if features.sam.skip8 is None or features.sam.skip4 is None:
         raise ValueError("these encoders have no high-resolution skips; a network without taps needs them")
+    dense = dense_features(features.clip_tokens)
     side = dense.shape[-1]
     finer = move(features.sam.skip8[0].float(), frames.sam, frames.clip, 2 * side)
     finest = move(features.sam.skip4[0].float(), frames.sam, frames.clip, 4 * side)
-    return ImageMaps(*(part.unsqueeze(0) for part in (dense, finer, finest)))
+    return ImageMaps(dense, finer.unsqueeze(0), finest.unsqueeze(0))
 
 
 def stack_maps(maps: Sequence[ImageMaps]) -> ImageMaps:

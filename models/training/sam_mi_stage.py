@@ -101,7 +101,7 @@ class SamMiStage:
             images = [_one_image(encoded, row) for row in range(len(batch.labels))]
             found = [self._masks(image, size_hw) for image, size_hw in zip(images, batch.sizes_hw, strict=True)]
             maps = stack_maps([image_maps for image_maps, _ in found])
-            chosen = choose_labels(cost_map(maps.features, text), batch.labels, self.labels, rng)
+            chosen = choose_labels(cost_map(F.normalize(maps.features, dim=1), text), batch.labels, self.labels, rng)
         side = maps.features.shape[-1]
         return Lesson(
             maps,
@@ -121,7 +121,7 @@ class SamMiStage:
         look = proposer.look(image, frames, self.question)
         masks = proposer.ask_sam(proposer.place_points(look, image, frames), image, frames)
         joined = proposer.join(masks, proposer.describe(masks, look), look, frames, join_things=True)
-        return maps_of(look.dense, image, frames), joined.masks.soft
+        return maps_of(image, frames), joined.masks.soft
 
 
 def choose_labels(cost: Tensor, labels: Tensor, count: int, rng: np.random.Generator) -> Tensor:

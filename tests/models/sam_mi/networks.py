@@ -56,7 +56,7 @@ def maps(config: SamMiConfig | None = None, batch: int = 2, seed: int = 0) -> Im
     features = torch.randn(batch, config.embed_dim, GRID, GRID, generator=generator)
     finer = torch.randn(batch, config.guidance[0], 2 * GRID, 2 * GRID, generator=generator)
     finest = torch.randn(batch, config.guidance[1], 4 * GRID, 4 * GRID, generator=generator)
-    return ImageMaps(F.normalize(features, dim=1), finer, finest)
+    return ImageMaps(features, finer, finest)
 
 
 def texts(count: int, config: SamMiConfig | None = None, seed: int = 1) -> Tensor:

@@ -88,7 +88,7 @@ def test_no_name_at_all_is_nowhere():
 def test_the_cost_is_the_cosine_of_patch_and_text():
     tokens = torch.randn(1, 1 + 4, 6)
     text = torch.nn.functional.normalize(torch.randn(2, 6), dim=1)
-    cost = cost_map(dense_features(tokens), text)
+    cost = cost_map(torch.nn.functional.normalize(dense_features(tokens), dim=1), text)
     assert cost.shape == (1, 2, 2, 2)
     expected = torch.cosine_similarity(tokens[0, 1 + 2], text[1], dim=0)  # token 3 is the first of the second row
     assert float(cost[0, 1, 1, 0]) == pytest.approx(float(expected), abs=1e-6)
