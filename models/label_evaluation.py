@@ -13,7 +13,8 @@ from models.figures import rounded
 from models.instance_metrics import INSTANCES_PROTOCOL, ImageMatches, evaluate_instances
 from models.masks import mask_to_coco_rle
 from models.results.document import Skipped
-from models.semantic_metrics import BACKGROUND, MESS, SEMANTIC_PROTOCOLS, Counts, count_pairs, paint_labels, semantic_scores
+from models.results.rows import to_drawn
+from models.semantic_metrics import BACKGROUND, MESS, SEMANTIC_PROTOCOLS, Counts, LabelMap, count_pairs, paint_labels, semantic_scores
 from models.types import BoolMask, Segment
 
 _DECIMALS = 5
@@ -63,19 +64,21 @@ class LabelEvaluation:
                 skipped.add(sample.image, f"target {target.id}", "has no label" if target.id in masks else "has no mask")
         marked = [_Marked(target, target.label, masks[target.id]) for target in sample.targets if target.label and target.id in masks]
         if self._counts is not None:
-            pairs = self._count_pixels(sample.size_hw, marked, answers)
+            truth, found = self._paint(sample.size_hw, marked, answers)
+            pairs = count_pairs(truth, found, len(self._labels))
             self._counts += pairs
-            truth, found = np.nonzero(pairs)
-            yield {"task": "semantic", "image": sample.image, "pairs": np.stack([truth, found, pairs[truth, found]], axis=1).tolist()}
+            yield _pixel_row(sample.image, pairs, truth, found)
         if self._truth is not None:
             self._collect_objects(self._truth, sample, marked, answers)
 
-    def _count_pixels(self, size_hw: tuple[int, int], marked: Sequence[_Marked], answers: Sequence[Sequence[Segment]]) -> Counts:
+    def _paint(
+        self, size_hw: tuple[int, int], marked: Sequence[_Marked], answers: Sequence[Sequence[Segment]]
+    ) -> tuple[LabelMap, LabelMap]:
         # The smaller of two overlapping objects lies on top: a cup is marked on the table that is marked below it.
         objects = [(one.mask, self._numbers[one.label], -float(one.mask.sum())) for one in marked if not one.target.iscrowd]
         truth = paint_labels(size_hw, objects, ignored=[one.mask for one in marked if one.target.iscrowd])
         segments = [(segment.mask, number, segment.score) for number, found in enumerate(answers, 1) for segment in found]
-        return count_pairs(truth, paint_labels(size_hw, segments), len(self._labels))
+        return truth, paint_labels(size_hw, segments)
 
     def _collect_objects(
         self, truth: dict[str, list[dict[str, Any]]], sample: Sample, marked: Sequence[_Marked], answers: Sequence[Sequence[Segment]]
@@ -122,6 +125,24 @@ class LabelEvaluation:
             yield match_to_json(match, names[match.image_id])
         for image_id, name in names.items():
             yield {"task": "instance_image", "image": name, "id": image_id}
+
+
+def _pixel_row(image: str, pairs: Counts, truth: LabelMap, found: LabelMap) -> dict[str, Any]:
+    """One row of the file: counts of (true label, found label) where there are any, and what was right and wrong, to be drawn."""
+    rows, columns = np.nonzero(pairs)
+    masks = {
+        "right": (truth > 0) & (truth == found),
+        "missed": (truth > 0) & (found == 0),
+        "wrong": (truth >= 0) & (found > 0) & (truth != found),
+    }
+    drawn = {name: to_drawn(mask) for name, mask in masks.items()}
+    return {
+        "task": "semantic",
+        "image": image,
+        "pairs": np.stack([rows, columns, pairs[rows, columns]], axis=1).tolist(),
+        "drawn_hw": drawn["right"]["size"],
+        **{name: rle["counts"] for name, rle in drawn.items()},
+    }
 
 
 def match_to_json(match: ImageMatches, image: str) -> dict[str, Any]:

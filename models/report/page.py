@@ -15,6 +15,7 @@ from models.report.cases import OUTCOMES, choose_cases, outcome_of
 from models.report.charts import Series, histogram, line_chart
 from models.report.curves import iou_bars, presence_of, share_above
 from models.report.environment import render
+from models.report.label_cases import choose_label_cases, most_confused
 from models.report.pictures import ImageFinder, ReadImage
 from models.results.document import Results
 from models.results.referring import PROTOCOLS
@@ -24,7 +25,6 @@ from models.semantic_metrics import SEMANTIC_PROTOCOLS
 MOST_ROWS = 20_000
 """Expressions that the page itself holds, for its filters; about 150 bytes each."""
 
-_MOST_CONFUSIONS = 12
 _HEADLINE = (
     ("miou", "mIoU", ""),
     ("oiou", "oIoU", "all intersections over all unions"),
@@ -57,7 +57,10 @@ def write_report(path: Path, results: Results, read_image: ReadImage) -> None:
     """
     lines = list(results.rows())
     rows = [ExpressionRow.from_json(line) for line in lines if line["task"] == "referring"]
-    cases = choose_cases(rows, ImageFinder(results.figures["data"], read_image))
+    finder = ImageFinder(results.figures["data"], read_image)
+    cases = choose_cases(rows, finder)
+    pixels = [line for line in lines if line["task"] == "semantic"]
+    names = results.figures["semantic"]["labels"] if results.figures["semantic"] else []
     by_badness = sorted(rows, key=lambda row: row.clean.iou)
     page = render(
         "report.html",
@@ -78,7 +81,8 @@ def write_report(path: Path, results: Results, read_image: ReadImage) -> None:
         stats=STATS,
         charts=_charts(rows) if rows else [],
         instance_chart=_instance_chart(results.figures["instances"]) if results.figures["instances"] else None,
-        confusions=_confusions(lines, results.figures["semantic"]["labels"]) if results.figures["semantic"] else [],
+        confusions=most_confused(pixels, names),
+        label_cases=choose_label_cases(pixels, names, finder),
         data={"mode": "evaluation", "total": len(rows), "rows": [_record(row) for row in by_badness[:MOST_ROWS]]},
     )
     path.write_text(page, encoding="utf-8")
@@ -142,19 +146,3 @@ def _instance_chart(instances: dict[str, Any]) -> Markup:
         points = [(place / steps, value) for place, value in enumerate(precisions) if value is not None]
         lines.append(Series(f"IoU at least {iou}", points, style))
     return line_chart("Precision over recall of found objects", "recall", "precision", lines)
-
-
-def _confusions(lines: Sequence[dict[str, Any]], labels: Sequence[str]) -> list[dict[str, Any]]:
-    """The most frequent pairs of a true label and another one, or nothing, that was found there."""
-    names = ("nothing", *labels)
-    pixels: dict[tuple[int, int], int] = {}
-    of_truth: dict[int, int] = {}
-    for line in lines:
-        for truth, found, count in line["pairs"] if line["task"] == "semantic" else ():
-            of_truth[truth] = of_truth.get(truth, 0) + count
-            if truth != found:
-                pixels[truth, found] = pixels.get((truth, found), 0) + count
-    most = sorted(pixels.items(), key=lambda item: -item[1])[:_MOST_CONFUSIONS]
-    return [
-        {"truth": names[truth], "found": names[found], "pixels": count, "share": count / of_truth[truth]} for (truth, found), count in most
-    ]

@@ -67,17 +67,23 @@ class ImageFinder:
 
 
 def draw_case(image: RgbImage, row: ExpressionRow) -> str:
-    """An answer over its image as a ``data:`` URI of a JPEG, of the size at which rows keep masks."""
+    """An answer over its image as a ``data:`` URI of a JPEG, of the size at which rows keep masks; the ground truth is outlined."""
     truth, found = from_drawn(row.truth_drawn), from_drawn(row.found_drawn)
-    height, width = truth.shape
-    canvas = np.array(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    grey = canvas.mean(axis=2, keepdims=True)
-    canvas = (canvas * (1 - _FADED) + grey * _FADED).astype(np.uint8)
-    for mask, colour in ((truth & found, RIGHT), (truth & ~found, MISSED), (found & ~truth, TOO_MUCH)):
-        canvas[mask] = (canvas[mask] * (1 - _OPACITY) + np.array(colour) * _OPACITY).astype(np.uint8)
+    canvas = draw_masks(image, truth & found, truth & ~found, found & ~truth)
     for mask, colour in ((found, TOO_MUCH), (truth, (255, 255, 255))):
         _outline(canvas, mask, colour)
-    return _to_uri(canvas)
+    return to_uri(canvas)
+
+
+def draw_masks(image: RgbImage, right: BoolMask, missed: BoolMask, too_much: BoolMask) -> RgbImage:
+    """The image, uint8 ``[h, w, 3]`` at the size ``[h, w]`` of the masks, faded, with each mask in its colour."""
+    height, width = right.shape
+    small = np.array(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    grey = small.mean(axis=2, keepdims=True)
+    canvas: RgbImage = (small * (1 - _FADED) + grey * _FADED).astype(np.uint8)
+    for mask, colour in ((right, RIGHT), (missed, MISSED), (too_much, TOO_MUCH)):
+        canvas[mask] = (canvas[mask] * (1 - _OPACITY) + np.array(colour) * _OPACITY).astype(np.uint8)
+    return canvas
 
 
 def _outline(canvas: RgbImage, mask: BoolMask, colour: tuple[int, int, int]) -> None:
@@ -85,7 +91,8 @@ def _outline(canvas: RgbImage, mask: BoolMask, colour: tuple[int, int, int]) -> 
     cv2.drawContours(canvas, contours, -1, colour, 1)
 
 
-def _to_uri(canvas: RgbImage) -> str:
+def to_uri(canvas: RgbImage) -> str:
+    """A picture as a ``data:`` URI of a JPEG."""
     buffer = BytesIO()
     Image.fromarray(canvas).save(buffer, format="JPEG", quality=_JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

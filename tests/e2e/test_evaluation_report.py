@@ -56,7 +56,7 @@ def watched(browser: Browser) -> Iterator[Watched]:
 
 
 def visible(page: Page) -> int:
-    return page.locator(".case:visible").count()
+    return page.locator("[data-gallery] .case:visible").count()
 
 
 @pytest.mark.parametrize("name", ["a/report.html", "comparison.html"])
@@ -67,6 +67,12 @@ def test_every_picture_is_there_and_nothing_is_fetched(watched: Watched, reports
     assert min(widths) > 0
     assert [url for url in watched.requests if not url.startswith(("file:", "data:"))] == []
     assert watched.complaints == []
+
+
+def test_images_with_labels_are_shown_too(watched: Watched, reports: Path) -> None:
+    page = watched.open(reports / "a" / "report.html")
+    assert page.locator(".labelled img").count() == 6
+    assert page.locator(".labelled b").first.inner_text() == "dog, cat"
 
 
 def test_filters_choose_pictures_and_rows_and_say_what_is_left(watched: Watched, reports: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from models.data.dataset_folder import DatasetFolder, DatasetWriter
 from models.data.sample import Category, Expression, Sample, Target
 from models.dataset_evaluation import EvaluationError, evaluate_dataset, select_samples
-from models.masks import mask_to_coco_rle
+from models.masks import coco_rle_to_mask, mask_to_coco_rle
 from models.types import RgbImage
 from tests.evaluation_world import GHOST, LABELS, knowing_engine, write_dataset
 from tests.factories import FakeEngine, make_mask
@@ -81,6 +81,12 @@ def test_labels_are_scored_by_pixel_and_by_object(folder):
     assert figures["instances"]["ap_by_label"]["dog"] == pytest.approx(1.0)
     assert figures["instances"]["ap_by_label"]["cat"] == pytest.approx(0.1), "an IoU of .5 counts at the first of ten thresholds"
     assert figures["referring"] is None
+
+
+def test_rows_of_labels_can_be_drawn(folder):
+    _, rows = run(folder, "semantic", engine=knowing_engine(instances={"dog": 0}))
+    masks = {name: coco_rle_to_mask({"size": rows[0]["drawn_hw"], "counts": rows[0][name]}) for name in ("right", "missed", "wrong")}
+    assert {name: int(mask.sum()) for name, mask in masks.items()} == {"right": 96, "missed": 192, "wrong": 96}
 
 
 def test_a_cup_lies_on_its_table_in_the_ground_truth(tmp_path):
