@@ -113,7 +113,8 @@ _VALUES_OF: dict[OutputKind, Callable[[Segment], list[dict[str, Any]]]] = {
 def region_to_mask(region: Mapping[str, Any], size_hw: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """The pixels that a region covers; what lies off the image is cut.
 
-    Reads brush, bitmask, polygon, rectangle and ellipse regions, with and without labels. A soft pixel counts from half on.
+    Reads brush, bitmask, polygon, rectangle and ellipse regions, with and without labels. A soft pixel counts from half on. Where
+    ``image_rotation`` says that the image was turned in the editor, only the view was: values are of the image as it is all the same.
 
     Args:
         region: as it stands in an annotation's or prediction's ``result``.
@@ -123,7 +124,7 @@ def region_to_mask(region: Mapping[str, Any], size_hw: tuple[int, int]) -> npt.N
         bool ``[H, W]``, perhaps without a true pixel.
 
     Raises:
-        RegionError: another type of region, a value that cannot be read, or made for an image of another size or turned in the editor.
+        RegionError: another type of region, a value that cannot be read, or made for an image of another size.
     """
     if not isinstance(region, Mapping):
         raise RegionError(f"a region must be an object, found {type(region).__name__}; send an entry of an annotation's result")
@@ -134,8 +135,6 @@ def region_to_mask(region: Mapping[str, Any], size_hw: tuple[int, int]) -> npt.N
         raise RegionError(f"{name} has no mask; expected the type of one of: {', '.join(_READERS)}")
     if not isinstance(value, Mapping):
         raise RegionError(f"{name} has no value; expected an object as Label Studio writes it")
-    if region.get("image_rotation") not in (None, 0):
-        raise RegionError(f"{name} was drawn on an image turned in the editor; turn the image back and draw it again")
     try:
         return _READERS[kind](value, size_hw)
     except ValueError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -187,10 +188,17 @@ def test_a_region_that_cannot_be_read_is_named_with_the_reason(kind: str, value:
     assert "'r7'" in str(caught.value)
 
 
-def test_a_region_drawn_on_a_turned_image_is_refused() -> None:
-    region = regions_of(np.ones((3, 5), dtype=np.bool_), "rectangle")[0] | {"image_rotation": 90}
-    with pytest.raises(RegionError, match="turned in the editor"):
-        region_to_mask(region, (3, 5))
+def test_turning_the_image_in_the_editor_turns_the_view_alone() -> None:
+    """Drawn in Label Studio's editor after a quarter turn: a box around the red spot of an image of 320 x 240, and a line right of it."""
+    recorded = Path(__file__).parents[1] / "data" / "label_studio_export" / "turned.json"
+    box, line = json.loads(recorded.read_text(encoding="utf-8"))
+    assert box["image_rotation"] == line["image_rotation"] == 90
+    spot = np.zeros((240, 320), dtype=np.bool_)
+    spot[24:120, 32:64] = True
+    covered, drawn = region_to_mask(box, (240, 320)), region_to_mask(line, (240, 320))
+    assert np.count_nonzero(covered & spot) / np.count_nonzero(covered | spot) > 0.95
+    assert drawn[:, 64:72].sum() == drawn.sum() > 0
+    assert drawn[24:120].sum() == drawn.sum()
 
 
 @pytest.mark.parametrize("region", [None, [], "brush", 7])

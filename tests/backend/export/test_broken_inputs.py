@@ -66,7 +66,6 @@ LEFT_OUT = [
     pytest.param(brush_region(MASK, "bad", ["Horse"]), "unknown-label", "'Horse' is not in", id="an unknown label"),
     pytest.param(brush_region(MASK, "bad", []), "no-label", "has no label", id="no label"),
     pytest.param(bad(to_name="photo"), "unknown-image", "no image 'photo'", id="another image"),
-    pytest.param(bad(image_rotation=90), "unreadable", "turned in the editor", id="a turned image"),
 ]
 
 
