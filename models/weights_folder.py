@@ -84,7 +84,7 @@ def _place_of(profile_or_path: str | Path) -> Path:
     if not path.is_dir():
         raise WeightsError(
             f"no profile and no folder is called {str(profile_or_path)!r}; the profiles are: {', '.join(profiles()) or 'none'}. "
-            f"Name one of them, or a folder with {MANIFEST_FILE} and {WEIGHTS_FILE}, as `wordmask checkpoints convert` makes it of published weights"
+            f"Name one of them, or a folder with {MANIFEST_FILE} and {WEIGHTS_FILE}, as `wordmask checkpoints convert` makes it"
         )
     return path
 

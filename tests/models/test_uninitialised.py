@@ -10,14 +10,18 @@ from models.ssp_sam.model import SspSam
 from models.uninitialised import Uninitialised
 
 
-def test_initialisation_does_nothing_inside_and_works_again_outside():
+def test_nothing_is_drawn_inside_and_everything_works_again_outside():
     kept = torch.full((3, 3), 7.0)
     with Uninitialised():
-        assert nn.init.zeros_(kept) is kept
-        assert nn.init.kaiming_uniform_(tensor=kept) is kept
+        for draw in (nn.init.kaiming_uniform_, nn.init.uniform_, nn.init.normal_):
+            assert draw(kept) is kept
+        assert nn.init.normal_(tensor=kept) is kept
         assert torch.equal(torch.ones(2) + 1, torch.tensor([2.0, 2.0]))
+        state = torch.get_rng_state()
+        nn.Linear(3, 4)
+        assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(kept, torch.full((3, 3), 7.0))
-    assert torch.equal(nn.init.zeros_(kept), torch.zeros(3, 3))
+    assert not torch.equal(nn.init.normal_(kept.clone()), kept)
 
 
 def test_a_network_has_all_its_tensors_and_its_buffers_are_computed():
