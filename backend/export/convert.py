@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -16,6 +17,8 @@ from backend.export.result_regions import ResultRegion, regions_of_result
 from backend.export.task_images import TaskImage, image_of, left_name, own_name, shown_uri, task_images
 from backend.findings import Finding, Place, place
 from backend.tasks import task_data
+
+logger = logging.getLogger(__name__)
 
 _LEFT_OUT = "left out"
 _LONGEST_FIELD = 200
@@ -43,7 +46,18 @@ class Converter:
 
     def __call__(self, tasks: Sequence[PreparedTask | Finding]) -> list[TaskRecord]:
         """Convert several tasks; what was found in place of one keeps its place."""
-        return [TaskRecord(None, {}, findings=(task,)) if isinstance(task, Finding) else convert_task(task, self.options) for task in tasks]
+        return [self._convert(task) for task in tasks]
+
+    def _convert(self, task: PreparedTask | Finding) -> TaskRecord:
+        if isinstance(task, Finding):
+            return TaskRecord(None, {}, findings=(task,))
+        try:
+            return convert_task(task, self.options)
+        except Exception as error:  # whatever is wrong with one task, the others get theirs
+            logger.exception("task %s failed", task.task["id"])
+            where, what = place(task=task.task["id"]), f"unexpected {type(error).__name__}: {error}"
+            finding = Finding("error", "unexpected", where, what, "the task is left out; please tell us, as this is a mistake of ours")
+            return TaskRecord(task.task["id"], {}, findings=(*task.findings, finding))
 
 
 def convert_task(prepared: PreparedTask, options: ConvertOptions) -> TaskRecord:

@@ -101,7 +101,15 @@ def run_export(job: ExportJob, on_task: Callable[[], None] = lambda: None) -> tu
     Raises:
         BadRequest: the tasks cannot be read, or the field of the splits names none.
         FirstFindingStops: the job is strict and something was found; nothing is written then.
+        ExportBroken: the disk or the memory of this machine did not do.
     """
+    try:
+        return _run(job, on_task)
+    except OSError as error:
+        raise ExportBroken(f"the export to {job.out} broke off: {error.strerror or error}; make room, or choose another --out") from error
+
+
+def _run(job: ExportJob, on_task: Callable[[], None]) -> tuple[ExportSummary, Findings]:
     summary = ExportSummary()
     with ExitStack() as stack:
         folder = stack.enter_context(output_folder(job.out)) if job.out is not None else None

@@ -15,7 +15,7 @@ from backend.errors import BadRequest
 from backend.export.convert import convert_task
 from backend.export.label_scheme import read_scheme
 from backend.export.records import ConvertOptions, PreparedTask
-from backend.export.run import ExportJob, run_export
+from backend.export.run import ExportBroken, ExportJob, run_export
 from backend.export.schemes import scheme_of_file
 from backend.export.task_file import pack_rle
 from backend.findings import FirstFindingStops
@@ -212,6 +212,20 @@ def test_a_file_that_breaks_off_gives_the_tasks_before_that(tmp_path: Path) -> N
     summary, findings = run_export(ExportJob(path, ConvertOptions(read_scheme(CONFIG).scheme), tmp_path / "out", NoFiles()))
     assert summary.masks == 2
     assert "the file is damaged behind 2 tasks" in findings.lines()[0]
+
+
+def test_a_mistake_of_ours_costs_its_task_and_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tasks = [annotated(7, [brush_region(MASK)]), annotated(8, [], annotations=[])]
+    _, summary, findings = export(tmp_path, tasks, convert={"max_pixels": "many"})  # fails where the first image's size is compared
+    assert summary.tasks == 2
+    assert findings.counts == {("error", "unexpected"): 1, ("note", "not-reviewed"): 1}
+    assert "TypeError" in caplog.text
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+    with pytest.raises(ExportBroken, match="broke off"):
+        export(tmp_path, [annotated(7, [brush_region(MASK)])], name="file/out")
 
 
 def test_strict_stops_at_the_first_and_writes_nothing(tmp_path: Path) -> None:
