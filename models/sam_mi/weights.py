@@ -14,7 +14,7 @@ from models.engine_options import DEFAULT_OPTIONS, EngineOptions
 from models.sam_mi.config import SamMiConfig, named_config
 from models.sam_mi.engine import SamMiEngine
 from models.sam_mi.model import SamMi
-from models.sam_mi.presets import preset_for
+from models.sam_mi.presets import Preset, preset_for
 from models.ssp_sam.model import SspSam
 from models.ssp_sam.weights import read_manifest
 from models.uninitialised import Uninitialised
@@ -29,9 +29,23 @@ MANIFEST_KEY = "sam_mi"
 
 
 def build_engine(
-    folder: WeightsFolder, device: torch.device, cache: EmbeddingCache, options: EngineOptions = DEFAULT_OPTIONS
+    folder: WeightsFolder,
+    device: torch.device,
+    cache: EmbeddingCache,
+    options: EngineOptions = DEFAULT_OPTIONS,
+    *,
+    preset: Preset | None = None,
+    trained: bool = True,
 ) -> SamMiEngine:
     """An engine from a weights folder of SSP-SAM alone (label lists are answered without training) or of both networks.
+
+    Args:
+        folder: of either architecture.
+        device: where to compute.
+        cache: of image features.
+        options: how to compute.
+        preset: thresholds in place of those that belong to the weights.
+        trained: false to answer label lists without training even where there is a trained network, for comparison.
 
     Raises:
         WeightsError: manifest or weights are not those of networks that this code can build.
@@ -42,9 +56,17 @@ def build_engine(
     network = SamMi(_config(folder)) if folder.manifest["architecture"] == ARCHITECTURE else None
     load_weights(folder, joined_tensors(model, network))
     return SamMiEngine(
-        model, tokenizer, preset_for(config.name), network, name=folder.name, version=folder.version, device=device, thresholds=thresholds,
-        cache=cache, options=options,
-    )  # fmt: skip
+        model,
+        tokenizer,
+        preset or preset_for(config.name),
+        network if trained else None,
+        name=folder.name,
+        version=folder.version,
+        device=device,
+        thresholds=thresholds,
+        cache=cache,
+        options=options,
+    )
 
 
 def write_joined_folder(base: WeightsFolder, model: SspSam, network: SamMi, folder: Path, *, release: str) -> WeightsFolder:
