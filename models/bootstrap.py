@@ -13,6 +13,9 @@ RESAMPLES = 1000
 LEVEL = 0.95
 """Share of the resampled figures that an interval covers."""
 
+FEWEST_IMAGES = 5
+"""Of fewer images no interval is told: drawing two or three again and again says nothing of what a fourth would have been like."""
+
 _MOST_COUNTS = 10_000_000
 """Drawn counts in memory at a time."""
 

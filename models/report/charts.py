@@ -55,11 +55,11 @@ def line_chart(summary: str, x_label: str, y_label: str, series: Sequence[Series
     return _figure(summary, Markup("").join(body), Markup('<p class="legend">{}</p>').format(legend))
 
 
-def histogram(summary: str, x_label: str, y_label: str, bars: Sequence[Bar], highest: int) -> Markup:
-    """Columns side by side over 0..1; the y axis runs to ``highest``."""
+def histogram(summary: str, x_label: str, y_label: str, bars: Sequence[Bar], highest: int, lowest_x: float = 0.0) -> Markup:
+    """Columns side by side from ``lowest_x`` to 1; the y axis runs to ``highest``."""
     step = (WIDTH - _LEFT - _RIGHT) / max(1, len(bars))
     columns = [_column(bar, _LEFT + place * step, step) for place, bar in enumerate(bars)]
-    axes = _axes(x_label, y_label, [f"{round(tick * highest)}" for tick in _TICKS])
+    axes = _axes(x_label, y_label, [f"{round(tick * highest)}" for tick in _TICKS], lowest_x)
     return _figure(summary, Markup("").join([axes, *columns]), Markup(""))
 
 
@@ -76,13 +76,17 @@ def _figure(summary: str, body: Markup, legend: Markup) -> Markup:
     return template.format(width=WIDTH, height=HEIGHT, summary=summary, body=body, legend=legend)
 
 
-def _axes(x_label: str, y_label: str, y_ticks: Sequence[str]) -> Markup:
+def _axes(x_label: str, y_label: str, y_ticks: Sequence[str], lowest_x: float = 0.0) -> Markup:
     parts = [Markup("<g class='axes'>")]
     for tick, name in zip(_TICKS, y_ticks, strict=True):
         x, y = _at((tick, tick))
         parts.append(Markup('<path class="grid" d="M{} {:.1f}H{}"/>').format(_LEFT, y, WIDTH - _RIGHT))
         parts.append(Markup('<text x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(_LEFT - 6, y + 4, name))
-        parts.append(Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{:g}</text>').format(x, HEIGHT - _BOTTOM + 16, tick))
+        parts.append(
+            Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{:g}</text>').format(
+                x, HEIGHT - _BOTTOM + 16, lowest_x + tick * (1 - lowest_x)
+            )
+        )
     middle = (_TOP + HEIGHT - _BOTTOM) / 2
     parts.append(Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 6, x_label))
     turned = Markup('<text transform="translate(11 {}) rotate(-90)" text-anchor="middle">{}</text>')

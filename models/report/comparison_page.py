@@ -9,8 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from models.report.cases import choose_changes
-from models.report.charts import Series, interval_bar, line_chart
-from models.report.curves import share_above
+from models.report.charts import Series, histogram, interval_bar, line_chart
+from models.report.curves import bars_of, share_above
 from models.report.environment import render
 from models.report.page import MOST_ROWS, Chart
 from models.report.pictures import ImageFinder, ReadImage
@@ -63,10 +63,11 @@ def _charts(pairs: Sequence[Pair]) -> list[Chart]:
     first = Series("first", share_above([pair.a.clean.iou for pair in targets]), "second")
     second = Series("second", share_above([pair.b.clean.iou for pair in targets]))
     better, worse = sum(pair.gain > 0 for pair in pairs), sum(pair.gain < 0 for pair in pairs)
-    chart = line_chart("Share of expressions whose IoU reaches X, of both", "IoU at least", "share of expressions", [first, second])
-    return [
-        Chart("Pr@X", chart, f"Of {len(pairs)} expressions {better} got better, {worse} got worse, {len(pairs) - better - worse} stayed.")
-    ]
+    reached = line_chart("Share of expressions whose IoU reaches X, of both", "IoU at least", "share of expressions", [first, second])
+    bars, highest = bars_of([pair.gain for pair in pairs], -1.0)
+    changed = histogram("How many expressions changed their IoU by how much", "difference of IoU", "expressions", bars, highest, -1.0)
+    note = f"Of {len(pairs)} expressions {better} got better, {worse} got worse, {len(pairs) - better - worse} stayed."
+    return [Chart("Pr@X", reached, "Over expressions that refer to something, at original resolution."), Chart("Changes", changed, note)]
 
 
 def _record(pair: Pair) -> list[Any]:

@@ -24,9 +24,9 @@ def share_above(ious: Sequence[float]) -> list[Point]:
     return [(float(x), float((values >= x).mean())) for x in thresholds] if values.size else []
 
 
-def iou_bars(ious: Sequence[float]) -> tuple[list[Bar], int]:
-    """Counts of the values in twentieths, and the highest of them."""
-    counts, edges = np.histogram(np.array(ious, float), bins=_BINS, range=(0, 1))
+def bars_of(values: Sequence[float], lowest: float = 0.0) -> tuple[list[Bar], int]:
+    """Counts of the values in twentieths of the way from ``lowest`` to 1, and the highest of them."""
+    counts, edges = np.histogram(np.array(values, float), bins=_BINS, range=(lowest, 1))
     highest = max(1, int(counts.max()))
     names = [f"{low:.2f} to {high:.2f}" for low, high in pairwise(edges)]
     return [Bar(name, int(count), count / highest) for name, count in zip(names, counts, strict=True)], highest

@@ -13,7 +13,7 @@ from models.figures import PROMPT_NAMES
 from models.instance_metrics import STATS
 from models.report.cases import OUTCOMES, choose_cases, outcome_of
 from models.report.charts import Series, histogram, line_chart
-from models.report.curves import iou_bars, presence_of, share_above
+from models.report.curves import bars_of, presence_of, share_above
 from models.report.environment import render
 from models.report.label_cases import choose_label_cases, most_confused
 from models.report.pictures import ImageFinder, ReadImage
@@ -100,7 +100,7 @@ def _charts(rows: Sequence[ExpressionRow]) -> list[Chart]:
     ious = [row.clean.iou for row in targets]
     ungated = [row.ungated.iou for row in targets if row.ungated]
     lines = [Series("mask as given", share_above(ious)), Series("before the decision", share_above(ungated), "second")]
-    bars, highest = iou_bars(ious)
+    bars, highest = bars_of(ious)
     charts = [
         Chart(
             "Pr@X",

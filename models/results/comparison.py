@@ -120,6 +120,6 @@ def _differences(pairs: Sequence[Pair], protocol: str) -> dict[str, Any]:
     table = np.concatenate([a.above, a.below, b.above, b.below], axis=1)
     above_a, below_a, above_b, below_b = np.split(resampled_sums(table, [pair.a.image for pair in pairs]), 4, axis=1)
     gains = divide(above_b, below_b) - divide(above_a, below_a)
-    whole_a, whole_b = a.figures(), b.figures()
-    rows = {name: difference(whole_a[place], whole_b[place], gains[:, place]) for place, name in enumerate(FIGURES)}
+    whole_a, whole_b, n_images = a.figures(), b.figures(), len({pair.a.image for pair in pairs})
+    rows = {name: difference(whole_a[place], whole_b[place], gains[:, place], n_images) for place, name in enumerate(FIGURES)}
     return {"n": len(pairs), **rows}

@@ -75,7 +75,7 @@ def _semantic_differences(a: Floats, b: Floats, labels: Sequence[str]) -> dict[s
     resampled_a, resampled_b = (_semantic_figures(sums) for sums in np.split(resampled_sums(np.concatenate([a, b], axis=1)), 2, axis=1))
     whole_a, whole_b = (_semantic_figures(side.sum(axis=0, keepdims=True))[0] for side in (a, b))
     gains = resampled_b - resampled_a
-    rows = [difference(whole_a[place], whole_b[place], gains[:, place]) for place in range(len(labels) + 2)]
+    rows = [difference(whole_a[place], whole_b[place], gains[:, place], len(a)) for place in range(len(labels) + 2)]
     return {"miou": rows[0], "pixel_accuracy": rows[1], "iou": dict(zip(labels, rows[2:], strict=True))}
 
 
@@ -102,7 +102,7 @@ def compare_instances(a: Results, b: Results, rows_a: Rows, rows_b: Rows) -> dic
         for weights in part.astype(float)
     ]
     ap_a, ap_b = (table.average_precision() for table in tables)
-    return {"ap": difference(ap_a, ap_b, np.array(gains)), "resamples": INSTANCE_RESAMPLES}
+    return {"ap": difference(ap_a, ap_b, np.array(gains), len(images_a)), "resamples": INSTANCE_RESAMPLES}
 
 
 def _image_ids(rows: Rows) -> dict[str, int]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from models.bootstrap import FEWEST_IMAGES
 from models.figures import rounded
 from models.metrics import ALL_KINDS, ReferringMetrics, ReferringScores, bootstrap_interval
 from models.official_metrics import OfficialMetrics, OfficialScores, official_iou
@@ -98,5 +99,4 @@ def official_figures(rows: Sequence[ExpressionRow]) -> dict[str, Any]:
 
 
 def _can_resample(rows: Sequence[ExpressionRow]) -> bool:
-    """One image drawn again and again is the same each time: no interval can be told from it."""
-    return len({row.image for row in rows}) > 1
+    return len({row.image for row in rows}) >= FEWEST_IMAGES

@@ -112,11 +112,11 @@ def test_scenes_have_a_report_too(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def two(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     out = tmp_path_factory.mktemp("two")
-    run("--dataset", folder, "--out", out / "a")
-    better = knowing_engine(version="fake-2.0.0+00000000", instances={"the ghost": 1})
-    run("--dataset", folder, "--out", out / "b", engine=better)
+    pets = write_dataset(out / "pets", 6).path
+    run("--dataset", pets, "--out", out / "a")
+    run("--dataset", pets, "--out", out / "b", engine=knowing_engine(version="fake-2.0.0+00000000", instances={"the ghost": 1}))
     return out / "a", out / "b"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
@@ -57,6 +57,7 @@ def test_nothing_at_all_has_no_figures():
 MAPS = st_numpy.arrays(np.int32, (4, 5), elements=st.integers(0, 3))
 
 
+@settings(deadline=None)
 @given(truth=MAPS, found=MAPS, protocol=st.sampled_from([MESS, BACKGROUND]))
 def test_figures_agree_with_sets_of_pixels(truth, found, protocol):
     scores = semantic_scores(count_pairs(truth, found, 3), LABELS, protocol)
@@ -70,6 +71,7 @@ def test_figures_agree_with_sets_of_pixels(truth, found, protocol):
     assert scores.pixel_accuracy == (right / len(judged) if judged else None)
 
 
+@settings(deadline=None)
 @given(first=st.tuples(MAPS, MAPS), second=st.tuples(MAPS, MAPS))
 def test_counts_of_images_add_up_to_those_of_the_set(first, second):
     apart = count_pairs(*first, 3) + count_pairs(*second, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.report.curves import iou_bars, presence_of, share_above
+from models.report.curves import bars_of, presence_of, share_above
 from tests.evaluation_world import make_row
 
 THERE, NOT_THERE = (5, 10, 10), (0, 0, 0)
@@ -22,7 +22,7 @@ def test_the_share_above_a_threshold_is_precision_at_that_threshold():
 
 
 def test_bars_hold_every_value_once():
-    bars, highest = iou_bars([0.0, 0.0, 0.51, 1.0])
+    bars, highest = bars_of([0.0, 0.0, 0.51, 1.0])
     assert [bar.count for bar in bars if bar.count] == [2, 1, 1]
     assert highest == 2
     assert bars[0].share == 1.0

@@ -36,7 +36,7 @@ def rows_with_hits(hits: list[int], **fields: Any) -> list[ExpressionRow]:
 
 
 def test_an_evaluation_does_not_differ_from_itself(tmp_path):
-    results = save_words(tmp_path, "a", rows_with_hits([10, 50, 90]))
+    results = save_words(tmp_path, "a", rows_with_hits([10, 30, 50, 70, 90]))
     row = compare_results(results, results).figures["referring"]["clean"]["by_kind"]["all"]["miou"]
     assert (row["difference"], row["interval"], row["verdict"]) == (0.0, [0.0, 0.0], "unclear")
 
@@ -142,11 +142,35 @@ def test_objects_are_compared_by_average_precision(tmp_path):
     row = compare_results(one, both).figures["instances"]["ap"]
     assert (row["a"], row["b"]) == (pytest.approx(51 / 101, abs=1e-4), pytest.approx(1.0, abs=1e-4))
     assert row["difference"] == pytest.approx(50 / 101, abs=1e-4)
-    assert row["interval"][0] == 0.0, "in a quarter of the draws only the first image counts"
+    assert (row["interval"], row["verdict"]) == (None, "unclear"), "two images are too few to tell"
+
+
+def test_many_images_tell_how_sure_a_difference_of_average_precision_is(tmp_path):
+    boxes = [LEFT, RIGHT] * 5
+    truth = dataset([annotation(image, box) for image, box in enumerate(boxes, 1)], len(boxes))
+    sides = []
+    for name, missing in (("a", 5), ("b", 0)):
+        found = [annotation(image, box, score=1 / image) for image, box in enumerate(boxes, 1) if image > missing]
+        scores, matches = evaluate_instances(truth, found)
+        lines = [match_to_json(match, f"{match.image_id}.png") for match in matches]
+        lines += [{"task": "instance_image", "image": f"{number}.png", "id": number} for number in range(1, 11)]
+        sides.append(save(tmp_path, name, lines, instances={"stats": scores.stats}))
+    row = compare_results(*sides).figures["instances"]["ap"]
+    assert row["difference"] == pytest.approx(0.5, abs=0.01)
+    # Half of the images are missed, so the missed share of ten drawn ones is binomial with a deviation of sqrt(.25 / 10).
+    assert row["interval"][0] == pytest.approx(0.5 - 1.96 * 0.158, abs=0.11)
+    assert row["verdict"] == "better"
+
+
+def test_few_images_tell_nothing_however_large_the_difference(tmp_path):
+    a, b = save_words(tmp_path, "a", rows_with_hits([0, 0, 0, 0])), save_words(tmp_path, "b", rows_with_hits([99, 99, 99, 99]))
+    row = compare_results(a, b).figures["referring"]["clean"]["by_kind"]["all"]["miou"]
+    assert row["difference"] > 0.9
+    assert (row["interval"], row["verdict"]) == (None, "unclear")
 
 
 def test_every_table_of_a_comparison_can_be_printed(tmp_path):
-    a, b = save_words(tmp_path, "a", rows_with_hits([10, 50])), save_words(tmp_path, "b", rows_with_hits([20, 60]))
+    a, b = save_words(tmp_path, "a", rows_with_hits([10, 20, 30, 40, 50])), save_words(tmp_path, "b", rows_with_hits([20, 30, 40, 50, 60]))
     first, *_ = comparison_tables(compare_results(a, b).figures)
     (miou, *_) = first.rows
     assert miou[0] == "mIoU"
