@@ -15,7 +15,7 @@ def correct(words: Evidence, masks: SamMasks, strength: float) -> Evidence:
     """Mix into every cell what the masks over it show on average.
 
     ``P' = (P + sum_m w_m Pbar_m) / (1 + sum_m w_m)`` with ``w_m = strength * A_m r_m``, where ``r_m`` is how good the mask is times how
-    much its words agree. With ``strength`` 0 the map stays; with infinity it is a majority vote inside each mask.
+    much its words agree. With ``strength`` 0 the map stays; the larger it is, the more a mask decides as a whole.
 
     Args:
         words: at the masks' resolution.

@@ -54,7 +54,7 @@ class Preset:
     """No joined mask covers more of the image, unless all its members are stuff."""
 
     correction: float = 2.0
-    """Lambda: how strongly masks smooth the map of words; 0 leaves it alone, infinity is a majority vote inside each mask."""
+    """Lambda: how strongly masks smooth the map of words; 0 leaves it alone."""
     score: float = 0.35
     """Least score of a proposal."""
     proposal_nms: float = 0.6
