@@ -22,17 +22,27 @@ def check_auth_settings(settings: Settings) -> None:
 def authorize(request: Request, settings: Settings) -> None:
     """Let a request pass, or raise ``Unauthorized``.
 
-    Label Studio sends Basic auth with everything but the webhooks of annotations. ``/webhook`` therefore accepts either the Basic
-    credentials or the webhook secret; where no secret is set it is open, and an event from a stranger adds a line to a journal, no more.
+    Label Studio sends Basic auth with everything but the webhooks of annotations, so ``/webhook`` may be called without; whether the event
+    is taken is decided by :func:`authorize_event`, once it is known which one it is.
     """
-    if _has_basic_auth(request, settings):
+    if settings.basic_auth_user is None or _has_basic_auth(request, settings):
         return
     if request.path == "/webhook":
-        if settings.webhook_secret is None or _equal(request.headers.get(WEBHOOK_HEADER), settings.webhook_secret):
-            return
-        raise Unauthorized(f"/webhook wants the secret WORDMASK_WEBHOOK_SECRET in the header {WEBHOOK_HEADER}")
-    if settings.basic_auth_user is not None:
-        raise Unauthorized("this service wants Basic auth; enter user name and password at the backend's entry in Label Studio")
+        authorize_event(request, settings)
+        return
+    raise Unauthorized("this service wants Basic auth; enter user name and password at the backend's entry in Label Studio")
+
+
+def authorize_event(request: Request, settings: Settings) -> None:
+    """Let a webhook's event pass, or raise ``Unauthorized``: it needs the secret, where one is set, or Basic auth.
+
+    Not asked for the Train button's event where there is no Basic auth: Label Studio sends that one as it calls backends, without the
+    headers of webhooks. A stranger can cause one job for a project that way, as he can ask for predictions there.
+    """
+    secret = settings.webhook_secret
+    if secret is None or _has_basic_auth(request, settings) or _equal(request.headers.get(WEBHOOK_HEADER), secret):
+        return
+    raise Unauthorized(f"/webhook wants the secret WORDMASK_WEBHOOK_SECRET in the header {WEBHOOK_HEADER}; `wordmask connect` sets it")
 
 
 def _has_basic_auth(request: Request, settings: Settings) -> bool:

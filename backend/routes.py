@@ -6,8 +6,9 @@ from typing import Any
 
 from flask import Blueprint, request
 
+from backend.auth import authorize_event
 from backend.bodies import parse_predict_request, read_json_object
-from backend.events import parse_event
+from backend.events import START_TRAINING, parse_event
 from backend.label_config import parse_label_config
 from backend.service import Service
 
@@ -52,7 +53,10 @@ def label_studio_routes(service: Service) -> Blueprint:
 
         ``START_TRAINING`` is answered with its job, of which Label Studio makes an entry.
         """
-        return service.learning.take(parse_event(read_json_object(request)))
+        event = parse_event(read_json_object(request))
+        if event.action != START_TRAINING:
+            authorize_event(request, service.settings)
+        return service.learning.take(event)
 
     @routes.get("/versions")
     def versions() -> dict[str, Any]:

@@ -52,3 +52,16 @@ def test_a_webhook_secret_is_wanted_when_set(make_client: MakeClient) -> None:
 def test_half_a_login_is_refused_at_the_start(tmp_path: pytest.TempPathFactory, half: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="belong together"):
         create_app(make_settings(tmp_path, **half), FakeEngine())  # type: ignore[arg-type]
+
+
+def test_the_train_button_comes_without_the_secret_as_backends_are_called(make_client: MakeClient) -> None:
+    client = make_client(webhook_secret="hush")
+    assert client.post("/webhook", json=EVENT).status_code == 401
+    assert client.post("/webhook", json={"action": "START_TRAINING", "project": {"id": 1}}).status_code == 200
+
+
+def test_the_train_button_needs_the_login_where_there_is_one(make_client: MakeClient) -> None:
+    client = make_client(basic_auth_user="studio", basic_auth_pass="password", webhook_secret="hush")
+    start = {"action": "START_TRAINING", "project": {"id": 1}}
+    assert client.post("/webhook", json=start).status_code == 401
+    assert client.post("/webhook", json=start, headers=basic("studio", "password")).status_code == 200

@@ -1,0 +1,82 @@
+"""Processes that tests kill: a service and a trainer, each in a group of its own.
+
+They are forked from a process that has imported everything and has a single thread, so that a round takes no time for imports and no fork
+copies a lock that some thread holds.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from backend.app import create_app
+from backend.dataset.prepare import prepare_samples
+from backend.jobs.job import JobContext, Work
+from backend.server import listen, run_gunicorn
+from backend.settings import Settings
+from backend.trainer_process import build_trainer
+from tests.factories import FakeEngine
+
+STEPS = 60
+
+_NURSERY = multiprocessing.get_context("forkserver")
+_NURSERY.set_forkserver_preload([__name__])
+
+
+class Group:
+    """A function in a process group of its own, to be killed as a whole."""
+
+    def __init__(self, target: Callable[..., None], *arguments: Any) -> None:
+        self._process = _NURSERY.Process(target=_lead_a_group, args=(target, *arguments))
+        self._process.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether nobody has killed it yet."""
+        return self._process.exitcode is None
+
+    def kill(self) -> None:
+        """End it without a word, its children too."""
+        assert self._process.pid is not None
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:  # it has not come to lead a group
+            self._process.kill()
+        self._process.join()
+
+
+def serve(settings: Settings, port: int) -> None:
+    """The service as people run it, with an engine that is ready at once."""
+    run_gunicorn(lambda worker: create_app(settings, FakeEngine()), listen("127.0.0.1", port), threads=4)
+
+
+def train(settings: Settings) -> None:
+    """The trainer; its jobs get the samples ready, then count, with a checkpoint at each step as training has at its epochs."""
+    build_trainer(settings, _counts_after(prepare_samples(settings))).run()
+
+
+def _counts_after(prepare: Work) -> Work:
+    def work(context: JobContext) -> str:
+        said = prepare(context)
+        checkpoint = context.folder / "checkpoint.json"
+        done = json.loads(checkpoint.read_text(encoding="utf-8")) if checkpoint.exists() else []
+        for step in range(len(done), STEPS):
+            done.append(step)
+            part = checkpoint.with_suffix(".part")
+            part.write_text(json.dumps(done), encoding="utf-8")
+            part.replace(checkpoint)
+            context.report(f"step {step}")
+            time.sleep(0.01)
+        return f"{said}; {sum(done)}"
+
+    return work
+
+
+def _lead_a_group(target: Callable[..., None], *arguments: Any) -> None:
+    os.setsid()
+    target(*arguments)
