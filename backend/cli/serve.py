@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from backend.settings import Settings
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 
 def serve(
@@ -26,6 +29,7 @@ def serve(
     from backend.cli.checkpoints import prepare
     from backend.request_log import configure_logging
     from backend.server import listen, run_flask, run_gunicorn, url_of
+    from backend.trainer_process import TrainerKeeper
 
     given = {name: value for name, value in (("host", host), ("port", port), ("profile", profile)) if value is not None}
     settings = Settings.from_env().model_copy(update=given)
@@ -38,7 +42,13 @@ def serve(
     typer.echo(f"wordmask serves {version} at {url_of(listener)}: the address to connect in Label Studio. Ctrl-C ends it.")
     if settings.host not in ("127.0.0.1", "localhost", "::1") and settings.basic_auth_user is None:
         typer.echo("wordmask: whoever reaches this address can use it; set BASIC_AUTH_USER and BASIC_AUTH_PASS", err=True)
+
+    def make_app(worker: int = 0) -> Flask:
+        if settings.trainer and worker == 0:
+            TrainerKeeper(settings).start()  # here, in the worker: it ends with the worker, however that ends
+        return create_app(settings, worker=worker)
+
     if dev:
-        run_flask(lambda: create_app(settings), listener)
+        run_flask(make_app, listener)
     else:
-        run_gunicorn(lambda: create_app(settings), listener, threads=settings.http_threads)
+        run_gunicorn(make_app, listener, threads=settings.http_threads, workers=settings.workers)
