@@ -50,7 +50,7 @@ class Settings(BaseModel):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="of the model's products: `fp32`, `bf16`, `fp16`; `auto` is bf16 on CUDA devices that have it, else fp32"
     )
-    compile: bool = Field(False, description="run the image encoders through `torch.compile`: a slow first image, then faster ones")
+    compile: bool = Field(False, description="run SAM's image encoder through `torch.compile`: starts slower")
     micro_batch: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(
         "auto", description="most images of requests at the same time that share one run of the encoders, 1: none; `auto` is 8, on a CPU 1"
     )
