@@ -6,7 +6,9 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from backend.events import Event
 from backend.sqlite_file import SqliteFile
@@ -32,6 +34,11 @@ class StoredEvent:
     received_at: float
     event: Event
     outcome: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As the service tells it; the time in UTC."""
+        received_at = datetime.fromtimestamp(self.received_at, UTC).isoformat(timespec="milliseconds")
+        return {"id": self.id, "received_at": received_at, **asdict(self.event), "outcome": self.outcome}
 
 
 @dataclass(frozen=True, slots=True)

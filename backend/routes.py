@@ -88,6 +88,11 @@ def operator_routes(service: Service) -> Blueprint:
             "recent_failures": service.failures.as_json(),
         }
 
+    @routes.get("/events")
+    def events() -> dict[str, Any]:
+        """The newest events, newest first, each with what came of it; without an outcome it waits for the trainer."""
+        return {"events": [stored.to_json() for stored in service.learning.events.recent()]}
+
     @routes.get("/jobs")
     def jobs() -> dict[str, Any]:
         """The newest jobs, newest first."""

@@ -340,6 +340,16 @@ def test_an_event_is_kept_before_it_is_answered(client: FlaskClient, tmp_path: P
     assert stored.event == Event("ANNOTATION_CREATED", 7, (5,), (6,), "t", corrections=1)
 
 
+def test_events_are_shown_with_what_came_of_them(client: FlaskClient, tmp_path: Path) -> None:
+    for action in ("TASKS_CREATED", "PROJECT_UPDATED"):
+        client.post("/webhook", json={"action": action, "project": {"id": 7, "token": "hush"}})
+    EventStore(tmp_path / "events.sqlite3").settle([1], "ignored: it is about nothing that is known")
+    answer = client.get("/events")
+    told = [(event["action"], event["outcome"]) for event in answer.get_json()["events"]]
+    assert told == [("PROJECT_UPDATED", None), ("TASKS_CREATED", "ignored: it is about nothing that is known")]
+    assert "hush" not in answer.get_data(as_text=True)
+
+
 def test_an_event_that_cannot_be_kept_is_not_answered_with_success(client: FlaskClient, tmp_path: Path) -> None:
     (tmp_path / "events.sqlite3").write_bytes(b"no database" * 1000)
     assert_error_shape(client.post("/webhook", json={"action": "START_TRAINING", "project": {"id": 7}}), 507)
