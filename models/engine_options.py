@@ -15,7 +15,7 @@ class EngineOptions:
 
     precision: Precision = "auto"
     compiled: bool = False
-    """Run the image encoders through ``torch.compile``: needs a C++ compiler (on CUDA: Triton) and a minute or more at the first image."""
+    """Run the blocks of SAM's image encoder through ``torch.compile``; needs a C++ compiler (on CUDA: Triton) and time when loading."""
     micro_batch: int | None = None
     """Most images of concurrent calls in one run of the encoders. ``None``: 8 where there is an accelerator, 1 (each call its own run) on
     the processor, which one image keeps busy."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,17 +32,20 @@ class ImageSide:
         version: of the weights; part of every cache key.
         compute: device and type of the products.
         cache: of image features.
-        options: how concurrent calls share batches, and whether the encoders are compiled.
+        options: how concurrent calls share batches, and whether SAM's encoder is compiled (now, so that no call waits for it).
+
+    Raises:
+        ValueError: it cannot be compiled here.
     """
 
     def __init__(self, model: SspSam, *, version: str, compute: Compute, cache: EmbeddingCache, options: EngineOptions) -> None:
-        self._config = model.config
+        self._model = model
         self._compute = compute
         self._cache = cache
         # Features of another precision are other features, also on disk.
         self._key = f"{version}-{str(compute.dtype).removeprefix('torch.')}" if compute.is_reduced else version
-        # Dynamic: batches come in every size.
-        self._encode_images = torch.compile(model.encode_images, dynamic=True) if options.compiled else model.encode_images
+        if options.compiled:
+            self._compile()
         largest = options.images_at_once(compute.device.type)
         self._shared = MicroBatcher(self.encode, largest=largest, wait_seconds=options.micro_batch_wait_seconds) if largest > 1 else None
 
@@ -52,13 +56,21 @@ class ImageSide:
 
     def prepare(self, image: RgbImage) -> Prepared:
         """Resize, normalise and pad for both encoders; uint8 ``[H, W, 3]``."""
-        clip, sam, size_hw = self._config.clip, self._config.sam, (image.shape[0], image.shape[1])
+        clip, sam, size_hw = self._model.config.clip, self._model.config.sam, (image.shape[0], image.shape[1])
         for_clip = clip_image(image, clip_letterbox(size_hw, clip.image_size, clip.letterbox))
         return for_clip, sam_image(image, sam_letterbox(size_hw, sam.image_size))
 
     def encode(self, images: Sequence[Prepared]) -> list[Features]:
         """Features of each image, in main memory; in smaller batches when memory runs out."""
         return list(run_in_parts(self._encode_batch, images, release=self._compute.release))
+
+    def _compile(self) -> None:
+        self._model.sam.image_encoder.compile_blocks()
+        try:
+            self._encode_batch([self.prepare(np.zeros((1, 1, 3), np.uint8))])
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(f"SAM's image encoder cannot be compiled here ({reason}); switch compilation off") from error
 
     def _make(self, image: RgbImage) -> Features:
         if self._shared is not None:
@@ -67,9 +79,8 @@ class ImageSide:
 
     def _encode_batch(self, images: Sequence[Prepared]) -> list[Features]:
         for_clip, for_sam = (self._compute.upload(torch.stack(part)) for part in zip(*images, strict=True))
-        # Said here as well: compiled code would be made anew for every thread's own mode.
         with torch.inference_mode(), self._compute.autocast():
-            features = self._encode_images(for_clip, for_sam)
+            features = self._model.encode_images(for_clip, for_sam)
         return list(_split(features))
 
 

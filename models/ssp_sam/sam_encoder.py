@@ -7,7 +7,7 @@ weights, and results up to rounding, are the stock ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -33,6 +33,11 @@ class ImageEncoder(ImageEncoderViT):  # type: ignore[misc]  # published without 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         norms_in_float32(self.neck)
+        self._run_block: Callable[[Any, Tensor], Tensor] = _run_block
+
+    def compile_blocks(self) -> None:
+        """Run the blocks through ``torch.compile``; alike as they are, they share what is compiled. The next image pays for it."""
+        self._run_block = torch.compile(_run_block, dynamic=True)  # batches come in every size
 
     def forward(self, image: Tensor) -> Tensor:
         """float ``[B, 3, S, S]`` -> float ``[B, d, G, G]``."""
@@ -42,7 +47,7 @@ class ImageEncoder(ImageEncoderViT):  # type: ignore[misc]  # published without 
         """Embedded patches float ``[B, G, G, C]`` -> float ``[B, d, G, G]``."""
         tokens = patches + self.pos_embed
         for block in self.blocks:
-            tokens = _run_block(block, tokens)
+            tokens = self._run_block(block, tokens)
         embedding: Tensor = self.neck(tokens.permute(0, 3, 1, 2))
         return embedding
 
@@ -85,7 +90,7 @@ def _attention(attention: Any, tokens: Tensor) -> Tensor:
     query, key, value = parts.transpose(1, 3).unbind(2)  # [N, heads, h * w, c] each
     if attention.use_rel_pos:
         rows, columns = _positions(query, attention, (height, width))
-        mixed = attend_with_positions(query, key, value, rows, columns)
+        mixed = _attend_uncompiled(query, key, value, rows, columns)
     else:
         mixed = attend(query, key, value)
     return mixed.transpose(1, 2).reshape(count, height, width, channels)
@@ -110,6 +115,10 @@ def attend_with_positions(query: Tensor, key: Tensor, value: Tensor, rows: Tenso
         bias = (rows[step].unsqueeze(-1) + columns[step].unsqueeze(-2)).flatten(-2)
         answer[step] = F.scaled_dot_product_attention(query[step], key[images, heads], value[images, heads], attn_mask=bias)
     return answer
+
+
+_attend_uncompiled: Callable[..., Tensor] = torch.compiler.disable(attend_with_positions)  # type: ignore[no-untyped-call]
+"""Compiled, its loop would be unrolled for every size; what it calls is fused already."""
 
 
 def _steps(query: Tensor, keys: int) -> Iterator[tuple[slice, slice, slice]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -197,6 +198,25 @@ def test_similarities_are_exact_under_autocast(model):
     for one, other in zip(found, expected, strict=True):
         assert torch.equal(one, other)
     assert phrase.dtype == torch.float32
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler here")
+def test_compiled_encoders_answer_the_same(model):
+    expected = engine_of(model).segment_scored(picture(0), PHRASES)
+    assert_same(engine_of(model, compiled=True).segment_scored(picture(0), PHRASES), expected, pixels=0.001)
+
+
+def test_encoders_that_cannot_be_compiled_are_refused_at_once(model, monkeypatch):
+    def without_compiler(function: object, *, dynamic: bool) -> object:
+        def fail(*_: object) -> torch.Tensor:
+            raise RuntimeError("No working C++ compiler found\nlong details")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", without_compiler)
+    with pytest.raises(ValueError, match=r"cannot be compiled here \(No working C\+\+ compiler found\); switch compilation off"):
+        engine_of(model, compiled=True)
 
 
 @pytest.mark.slow
