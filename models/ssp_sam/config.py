@@ -7,7 +7,7 @@ mutually different sizes for tests: a transposed axis cannot hide in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 
@@ -120,8 +120,12 @@ class HeadConfig:
     """Axis of the norm of patch features. ``tokens`` is published; ``channels`` keeps absolute similarity, which tells presence."""
     patch_positions: bool = False
     """Switch: SAM's own dense positional code, projected, joins the patches. Needs equal CLIP and SAM grids."""
+    directed_positions: bool = False
+    """Switch: the phrase scales those positions, so that "how far to the left" is a feature of each patch. Needs ``patch_positions``."""
     word_tokens: bool = False
     """Switch: the words themselves join the prompt generator's sequence."""
+    word_identities: bool = False
+    """Switch: an embedding of the head's own joins CLIP's words, so that words that CLIP was not trained on differ from the start."""
     point_prompts: bool = False
     """Switch: every prompt also carries SAM's positional code of where it attends, so it speaks SAM's point-prompt language."""
     presence: bool = False
@@ -130,6 +134,8 @@ class HeadConfig:
     def __post_init__(self) -> None:
         _positive(self, "mixing_width", "gru_hidden", "prompts", "generator_layers")
         _divides(self, "mixing_heads", "mixing_width")
+        if self.directed_positions and not self.patch_positions:
+            raise ValueError("HeadConfig.directed_positions scales the positions of patches; set patch_positions=True as well")
         if self.point_prompts and not self.presence:
             raise ValueError("HeadConfig.point_prompts attends by the relevance logits; set presence=True as well")
 
@@ -232,6 +238,12 @@ def tiny(vocab_size: int = 512) -> SspSamConfig:
     )  # fmt: skip
 
 
+def tiny_2(vocab_size: int = 512) -> SspSamConfig:
+    """What the recipe trains now: :func:`tiny` with two more switches, for positions. The shipped weights are still of ``tiny``."""
+    base = tiny(vocab_size)
+    return replace(base, name="tiny-2", head=replace(base.head, directed_positions=True, word_identities=True))
+
+
 def contract() -> SspSamConfig:
     """Published architecture at odd sizes, all different, with random weights: for tests (spec section 8.3)."""
     return SspSamConfig(
@@ -250,7 +262,7 @@ def contract() -> SspSamConfig:
     )  # fmt: skip
 
 
-CONFIGURATIONS = (tiny, ssp_sam_224, ssp_sam_336, ssp_sam_224_vit_b, contract)
+CONFIGURATIONS = (tiny, tiny_2, ssp_sam_224, ssp_sam_336, ssp_sam_224_vit_b, contract)
 
 
 def named_config(name: str) -> SspSamConfig:

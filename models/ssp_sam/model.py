@@ -79,6 +79,7 @@ class SspSam(nn.Module):
         self.box_head = BoxHead(width)
         self.presence_head = PresenceHead(width) if head.presence else None
         self.point_prompts = PointPrompts(width) if head.point_prompts else None
+        self.word_identities = nn.Embedding(config.clip.vocab_size, config.clip.text_width) if head.word_identities else None
         self.published_extras = PublishedExtras(width) if head.published_extras else None
 
     def encode_images(self, clip_image: Tensor, sam_image: Tensor) -> ImageFeatures:
@@ -87,7 +88,10 @@ class SspSam(nn.Module):
 
     def encode_phrases(self, ids: Tensor) -> PhraseFeatures:
         """Phrase side: token ids int64 ``[K, T]``, zero padded to the full context length."""
-        return PhraseFeatures(*self.clip.encode_words(ids), padding=ids == 0)
+        sentence, words = self.clip.encode_words(ids)
+        if self.word_identities is not None:
+            words = words + self.word_identities(ids)
+        return PhraseFeatures(sentence, words, padding=ids == 0)
 
     def decode(self, images: ImageFeatures, phrases: PhraseFeatures) -> Prediction:
         """Phrases meet images, one image per phrase (see :meth:`ImageFeatures.select`)."""

@@ -57,6 +57,7 @@ class PromptGenerator(nn.Module):
         self.mix = nn.Linear(head.mixing_width, width)
         self.word_mix = nn.Linear(head.mixing_width, width) if head.word_tokens else None
         self.position_mix = nn.Linear(width, width) if head.patch_positions else None
+        self.direction = nn.Linear(head.mixing_width, width) if head.directed_positions else None
         self.box_token = nn.Embedding(1, width)
         self.prompt_tokens = nn.Embedding(head.prompts, width)
         self.positions = nn.Embedding(1 + head.prompts + self.patches + words, width)
@@ -77,7 +78,10 @@ class PromptGenerator(nn.Module):
         """
         patches = self.mix(torch.tanh(fused) * torch.tanh(phrase).unsqueeze(1))
         if self.position_mix is not None:
-            patches = patches + self.position_mix(patch_positions)
+            where = self.position_mix(patch_positions)
+            if self.direction is not None:
+                where = where * (1 + self.direction(phrase)).unsqueeze(1)
+            patches = patches + where
         learned = torch.cat([self.box_token.weight, self.prompt_tokens.weight]).expand(len(patches), -1, -1)
         sequence = [learned.to(patches.dtype), patches]
         if self.word_mix is not None:

@@ -23,7 +23,7 @@ from models.data.emoji_scenes.glyphs import build_bank
 from models.data.emoji_scenes.vocabulary import CATEGORIES, CLASSES, COLORS, category_plural, plural, ways_to_say, words_for_color
 from models.embedding_cache import EmbeddingCache
 from models.evaluation_splits import scene_samples
-from models.ssp_sam.config import tiny
+from models.ssp_sam.config import tiny_2
 from models.ssp_sam.engine import Thresholds
 from models.ssp_sam.model import SspSam
 from models.ssp_sam.sam_masks import positional_code
@@ -54,8 +54,8 @@ class TinyRecipe:
     calibration_scenes: int = 400
     clip: StageConfig = field(default_factory=lambda: StageConfig(steps=3000, batch_size=16, learning_rate=1e-3))
     sam: StageConfig = field(default_factory=lambda: StageConfig(steps=2200, batch_size=16, learning_rate=8e-4))
-    prompt: StageConfig = field(default_factory=lambda: StageConfig(steps=800, batch_size=8, learning_rate=1e-3, warmup_steps=60))
-    joint: StageConfig = field(default_factory=lambda: StageConfig(steps=800, batch_size=10, learning_rate=4e-4))
+    prompt: StageConfig = field(default_factory=lambda: StageConfig(steps=1000, batch_size=8, learning_rate=1e-3, warmup_steps=60))
+    joint: StageConfig = field(default_factory=lambda: StageConfig(steps=900, batch_size=10, learning_rate=4e-4))
     expressions_per_image: int = 8
 
 
@@ -99,7 +99,7 @@ class TinyTraining:
         self.data_dir = data_dir
         self.run_dir = run_dir
         vocabulary = vocabulary_of(known_words())
-        self.config = tiny(vocab_size=len(vocabulary) + 4)
+        self.config = tiny_2(vocab_size=len(vocabulary) + 4)
         self.tokenizer = PhraseTokenizer(self.config.clip.context_length, vocabulary)
         self._train_set = SceneSet(data_dir / "train")
         self._dense_set = SceneSet(data_dir / "dense")

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from models.ssp_sam.clip_surgery import SurgeryClip
-from models.ssp_sam.config import contract, ssp_sam_224, tiny
+from models.ssp_sam.config import contract, ssp_sam_224, tiny, tiny_2
 from models.ssp_sam.model import PhraseFeatures, SspSam, trainable_head
 from models.ssp_sam.published_extras import relative_position_table
 from tests.models.ssp_sam.networks import inputs, perturbed, phrase_ids, without_surgery
@@ -174,14 +174,48 @@ def test_relative_positions_are_a_sine_and_cosine_code_of_minus_14_to_14():
 
 
 @torch.inference_mode()
-def test_the_switches_of_tiny_run_together_and_fill_every_field():
+@pytest.mark.parametrize("configuration", [tiny, tiny_2])
+def test_the_switches_of_tiny_run_together_and_fill_every_field(configuration):
     torch.manual_seed(0)
-    config = tiny(vocab_size=128)
+    config = configuration(vocab_size=128)
     model = SspSam(config).eval()
     ids = phrase_ids(config, 2, 20)
     images = torch.randn(2, 3, 256, 256, generator=torch.Generator().manual_seed(0))
-    prediction = model(images, ids, images)
+    *fields, earlier = model(images, ids, images)
     patches = config.clip.grid**2
-    shapes = [tuple(field.shape) for field in prediction]
-    assert shapes == [(2, 4), (2, 64, 64), (2,), (2, patches), (2,)]
-    assert all(field.isfinite().all() for field in prediction)
+    assert [tuple(field.shape) for field in fields] == [(2, 4), (2, 64, 64), (2,), (2, patches), (2,)]
+    assert all(field.isfinite().all() for field in fields)
+    assert not earlier, "only training asks the earlier layers"
+    *_, earlier = model.train()(images, ids, images)
+    assert [tuple(one.shape) for one in earlier] == [(2, patches)] * (config.head.generator_layers - 1)
+
+
+@torch.no_grad()
+def test_with_identities_words_that_clip_takes_for_one_still_differ():
+    with_switch, without = SspSam(tiny_2()).eval(), SspSam(tiny()).eval()
+    ids = torch.zeros(2, 24, dtype=torch.int64)
+    ids[:, :4] = torch.tensor([[510, 7, 9, 511], [510, 7, 11, 511]])
+    for model in (with_switch, without):
+        model.clip.token_embedding.weight[11] = model.clip.token_embedding.weight[9]
+    assert torch.equal(*without.encode_phrases(ids).words)
+    phrases = with_switch.encode_phrases(ids)
+    assert torch.equal(*phrases.sentence)
+    differs = (phrases.words[0] != phrases.words[1]).any(dim=-1)
+    assert differs.nonzero().flatten().tolist() == [2]
+
+
+@torch.no_grad()
+def test_directed_positions_let_two_phrases_see_the_same_place_differently():
+    torch.manual_seed(0)
+    generator = SspSam(tiny_2()).generator.eval()
+    where = torch.randn(generator.patches, 128)
+    fused, words = torch.zeros(2, generator.patches, 128), torch.zeros(2, 24, 128)
+    phrases = torch.randn(2, 128)
+
+    def patches_differ() -> bool:
+        first, second = generator(fused, phrases, words, where).patches
+        return not torch.allclose(first, second, atol=1e-4)
+
+    assert patches_differ()
+    generator.direction.weight.zero_()
+    assert not patches_differ(), "nothing else in this input tells the phrases apart"
