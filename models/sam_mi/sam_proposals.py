@@ -12,7 +12,7 @@ from models.devices import Compute
 from models.preprocess import Letterbox
 from models.sam_mi.canvas import end_at_border, image_cells, move
 from models.sam_mi.presets import Preset
-from models.ssp_sam.sam_masks import NOT_A_POINT, POINT_POSITIVE, SamFeatures, embed_prompts, upscale
+from models.ssp_sam.sam_masks import NOT_A_POINT, POINT_POSITIVE, SamFeatures, decode_tokens, embed_prompts
 
 POINTS_AT_ONCE = 32
 STABILITY_OFFSET = 1.0
@@ -53,30 +53,6 @@ class SamMasks(NamedTuple):
         return self.predicted_iou * self.stability
 
 
-def decode_tokens(sam: Sam, features: SamFeatures, sparse: Tensor, tokens: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Several of SAM's masks per prompt set.
-
-    Args:
-        sam: only its prompt encoder and mask decoder are used.
-        features: of ``K`` images, one per prompt set.
-        sparse: float ``[K, n, d]``.
-        tokens: numbers of the masks, 0..3.
-
-    Returns:
-        logits float ``[K, len(tokens), 4G, 4G]`` over SAM's canvas, and guessed IoU float ``[K, len(tokens)]``.
-    """
-    decoder, encoder = sam.mask_decoder, sam.prompt_encoder
-    batch = len(sparse)
-    learned = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(batch, -1, -1)
-    source = features.embedding + encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-    image_pe = encoder.get_dense_pe().expand(batch, -1, -1, -1)
-    answers, source = decoder.transformer(source, image_pe, torch.cat([learned, sparse], dim=1))
-    upscaled = upscale(decoder, source.transpose(1, 2).reshape(batch, -1, *features.embedding.shape[-2:]), features)
-    weights = torch.stack([decoder.output_hypernetworks_mlps[token](answers[:, 1 + token]) for token in tokens], dim=1)
-    logits = torch.einsum("kmc,kchw->kmhw", weights, upscaled)
-    return logits.float(), decoder.iou_prediction_head(answers[:, 0])[:, list(tokens)].float()
-
-
 def masks_at_points(
     sam: Sam,
     features: SamFeatures,
@@ -109,7 +85,7 @@ def masks_at_points(
         kinds = torch.tensor([[POINT_POSITIVE, NOT_A_POINT]], device=device).expand(len(padded), -1)
         with compute.autocast():
             sparse = embed_prompts(sam, padded, kinds)
-            logits, iou = decode_tokens(sam, features.repeat(len(sparse)), sparse, preset.mask_tokens)
+            logits, iou = (part.float() for part in decode_tokens(sam, features.repeat(len(sparse)), sparse, preset.mask_tokens))
         stability = stability_of(logits)
         moved = end_at_border(move(logits.flatten(0, 1), sam_frame, clip_frame, side), clip_frame).reshape(*logits.shape[:2], side, side)
         choice = (iou + REGION_WEIGHT * _overlap(moved > 0, regions[batch, None])).argmax(dim=1)

@@ -129,6 +129,19 @@ def decode_masks(sam: Sam, features: SamFeatures, sparse_prompt_embeddings: Tens
     Returns:
         low-resolution logits float ``[K, 4G, 4G]`` and predicted IoU float ``[K]``.
     """
+    logits, predicted_iou = decode_tokens(sam, features, sparse_prompt_embeddings, (0,))
+    return logits[:, 0], predicted_iou[:, 0]
+
+
+def decode_tokens(sam: Sam, features: SamFeatures, sparse_prompt_embeddings: Tensor, numbers: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Decode several masks per prompt set; arguments as for :func:`decode_masks`.
+
+    Args:
+        numbers: which of SAM's masks: 0 is the one for unambiguous prompts, 1 to 3 are whole, part and subpart of what one click marks.
+
+    Returns:
+        low-resolution logits float ``[K, m, 4G, 4G]`` and predicted IoU float ``[K, m]``.
+    """
     decoder, encoder = sam.mask_decoder, sam.prompt_encoder
     batch = len(sparse_prompt_embeddings)
     output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(batch, -1, -1)
@@ -140,10 +153,10 @@ def decode_masks(sam: Sam, features: SamFeatures, sparse_prompt_embeddings: Tens
     answers, source = decoder.transformer(source, image_pe, tokens)
     embedding = source.transpose(1, 2).unflatten(2, features.embedding.shape[-2:])
     upscaled = upscale(decoder, embedding, features)
-    weights = decoder.output_hypernetworks_mlps[0](answers[:, 1])
+    weights = torch.stack([decoder.output_hypernetworks_mlps[number](answers[:, 1 + number]) for number in numbers], dim=1)
     with in_float32(upscaled.device):
-        logits = torch.einsum("kc,kchw->khw", weights.float(), upscaled.float())
-    return logits, decoder.iou_prediction_head(answers[:, 0])[:, 0]
+        logits = torch.einsum("kmc,kchw->kmhw", weights.float(), upscaled.float())
+    return logits, decoder.iou_prediction_head(answers[:, 0])[:, list(numbers)]
 
 
 def upscale(decoder: MaskDecoder, embedding: Tensor, features: SamFeatures) -> Tensor:
