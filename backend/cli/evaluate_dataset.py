@@ -23,6 +23,7 @@ from backend.cli.evaluate_output import (
     save_text,
     told_in_one_line,
 )
+from backend.cli.export import SOMETHING_LEFT_OUT
 from backend.cli.loading import load_for
 from backend.errors import BadRequest
 from backend.settings import Settings
@@ -49,6 +50,7 @@ def evaluate_dataset_folder(context: typer.Context, options: DatasetOptions, pro
 
     Raises:
         BackendError: the data set cannot be evaluated as asked, or a file cannot be written.
+        typer.Exit: all is written, and something was left out.
     """
     settings, console = Settings.from_env(), people()
     selection = _select(options)
@@ -65,6 +67,8 @@ def evaluate_dataset_folder(context: typer.Context, options: DatasetOptions, pro
     typer.echo(text)
     if options.json_file is not None:
         save_text(options.json_file, text + "\n")
+    if figures["skipped"]["count"]:
+        raise typer.Exit(SOMETHING_LEFT_OUT)
 
 
 def _select(options: DatasetOptions) -> Selection:
