@@ -89,16 +89,19 @@ class Published:
 
     def run(self, *arguments: str) -> tuple[str, int]:
         """What a command prints, and the most memory it held, in bytes."""
-        process = subprocess.Popen(
-            [COMMAND, *arguments], env=self.environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )  # fmt: skip
-        assert process.stdout is not None
-        output = process.stdout.read()
-        process.stdout.close()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0, output
-        return output, usage.ru_maxrss * 1024
+        peak = 0
+        with tempfile.TemporaryFile("w+") as output:
+            process = subprocess.Popen(
+                [COMMAND, *arguments], env=self.environment, cwd=self.folder, stdout=output, stderr=subprocess.STDOUT
+            )  # fmt: skip
+            while process.poll() is None:
+                # Not ru_maxrss, which counts this process's own memory for a child.
+                peak = max(peak, peak_of(process.pid))
+                time.sleep(0.05)
+            output.seek(0)
+            text = output.read()
+        assert process.returncode == 0, text
+        return text, peak
 
 
 def random_network(sizes: str) -> SspSam:
