@@ -45,7 +45,7 @@ def read_checkpoint(path: Path) -> FileContent:
         content = _torchscript_state(path) if _is_torchscript(path) else _unpickle(path)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise WeightsError(
-            f"{path} cannot be read as a PyTorch checkpoint ({str(error).splitlines()[0]}); "
+            f"{path} cannot be read as a PyTorch checkpoint ({_first_line(error)}); "
             "it may be cut short or hold objects other than tensors: get it anew, or save its state dict alone"
         ) from error
     state = content.get("model", content) if isinstance(content, Mapping) else None
@@ -86,3 +86,9 @@ def _torchscript_state(path: Path) -> dict[str, Tensor]:
         warnings.simplefilter("ignore", FutureWarning)
         archive = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     return dict(archive.state_dict())
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says, in one line; some say nothing (``EOFError`` for an empty file)."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

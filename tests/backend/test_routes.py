@@ -253,7 +253,7 @@ def loading_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: Any, *
 def test_while_the_model_loads_the_service_is_alive_but_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
 
-    def load(_: Any) -> Engine:
+    def load(*_: Any) -> Engine:
         gate.wait(10)
         return FakeEngine()
 
@@ -274,7 +274,7 @@ def test_weights_that_are_not_there_are_named_before_anything_is_served(tmp_path
 
 
 def test_a_model_that_cannot_be_loaded_is_told_where_people_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(_: Any) -> Engine:
+    def load(*_: Any) -> Engine:
         raise FileNotFoundError("no weights at tiny.safetensors")
 
     client = loading_client(tmp_path, monkeypatch, load)
