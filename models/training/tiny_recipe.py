@@ -79,6 +79,8 @@ everything highest lowest
 
 CALIBRATION = "calibration"
 """The split that thresholds are chosen on; never reported."""
+PROFILE = "tiny"
+"""Name under which the weights serve, whatever configuration they are of."""
 RELEASE = "0.2.0"
 """Of the weights; part of the version that Label Studio shows."""
 STAGES = ("clip", "sam", "prompt", "joint")
@@ -147,7 +149,7 @@ class TinyTraining:
 
     def write_weights(self, model: SspSam) -> Path:
         """Choose the presence threshold on calibration scenes and write the weights folder."""
-        folder = self.run_dir / "weights" / self.config.name
+        folder = self.run_dir / "weights" / PROFILE
         write_weights_folder(model, self.tokenizer, folder, release=RELEASE, thresholds=Thresholds())
         # Calibrated on what is shipped: half-precision weights, read back.
         engine = build_engine(open_weights_folder(folder), torch.device("cpu"), EmbeddingCache(0))
