@@ -104,8 +104,7 @@ class SspSam(nn.Module):
         earlier: tuple[Tensor, ...] = ()
         if self.presence_head is not None:
             relevance, presence = self.presence_head(tokens)
-            if self.training:
-                earlier = tuple(map(self.presence_head.relevance_of, tokens.earlier_patches))
+            earlier = tuple(map(self.presence_head.relevance_of, tokens.earlier_patches))
         prompts = tokens.prompts
         if self.point_prompts is not None:
             positive_point = self.sam.prompt_encoder.point_embeddings[1].weight

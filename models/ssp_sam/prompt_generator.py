@@ -23,7 +23,7 @@ class GeneratorOutput(NamedTuple):
     patches: Tensor
     """``[K, N, d]``."""
     earlier_patches: tuple[Tensor, ...] = ()
-    """The patches as each layer but the last left them, for losses on the way; each ``[K, N, d]``."""
+    """The patches as each layer but the last left them, each ``[K, N, d]``; kept while training only, for losses on the way."""
 
 
 class PostNormLayer(nn.Module):
@@ -87,14 +87,16 @@ class PromptGenerator(nn.Module):
         if self.word_mix is not None:
             sequence.append(self.word_mix(words))
         tokens = torch.cat(sequence, dim=1)
-        states = []
-        for layer in self.layers:
-            tokens = layer(tokens, self.positions.weight)
-            states.append(self.norm(tokens))
         first_patch = 1 + self.prompts
-        last = states[-1]
-        *earlier, patches = (state[:, first_patch : first_patch + self.patches] for state in states)
-        return GeneratorOutput(last[:, 0], last[:, 1:first_patch], patches, tuple(earlier))
+        patch_tokens = slice(first_patch, first_patch + self.patches)
+        *earlier_layers, last_layer = self.layers
+        earlier_patches = []
+        for layer in earlier_layers:
+            tokens = layer(tokens, self.positions.weight)
+            if self.training:
+                earlier_patches.append(self.norm(tokens[:, patch_tokens]))
+        tokens = self.norm(last_layer(tokens, self.positions.weight))
+        return GeneratorOutput(tokens[:, 0], tokens[:, 1:first_patch], tokens[:, patch_tokens], tuple(earlier_patches))
 
 
 class BoxHead(Mlp):
