@@ -70,9 +70,9 @@ def serve(folder: Path, profile: str) -> None:
     listener = listen("127.0.0.1", 0)
     print(url_of(listener), flush=True)
 
-    def make_app() -> Any:
+    def make_app(worker: int) -> Any:
         engine = TimedEngine(load_engine(profile, device="cpu"))
-        app = create_app(settings, engine)  # type: ignore[arg-type]
+        app = create_app(settings, engine, worker=worker)  # type: ignore[arg-type]
 
         @app.after_request
         def _tell(response: Response) -> Response:
