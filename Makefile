@@ -23,8 +23,9 @@ install-all: ## both environments, a Chromium and a Redis
 demo: install-all ## a real Label Studio with masks made from words; DEMO_EXIT=1 checks it, writes demo-output/ and ends
 	@$(PY) -m tools.demo $(if $(filter-out 0,$(DEMO_EXIT)),--check)
 
+test: export OMP_WAIT_POLICY := PASSIVE
 test: install-all ## every test, a real Label Studio and a real browser included
-	@$(PY) -m pytest $(PYTEST_ARGS)
+	@$(PY) -m pytest --numprocesses=auto --dist=loadgroup $(PYTEST_ARGS)
 
 lint: install ## style, formatting and types
 	@$(VENV)/bin/ruff check .
