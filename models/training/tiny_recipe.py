@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from models.data.emoji_scenes.dataset import SceneSet, generate
 from models.data.emoji_scenes.glyphs import build_bank
+from models.data.emoji_scenes.grammar import KIND_WEIGHTS
 from models.data.emoji_scenes.vocabulary import CATEGORIES, CLASSES, COLORS, category_plural, plural, ways_to_say, words_for_color
 from models.embedding_cache import EmbeddingCache
 from models.evaluation_splits import scene_samples
@@ -33,7 +34,7 @@ from models.training.batches import SceneSampler
 from models.training.calibration import calibrate_presence
 from models.training.clip_stage import ClipStage, LabelText
 from models.training.loop import Stage, StageConfig, run_stage
-from models.training.prompt_stage import ExpressionSampler, JointStage, PromptStage
+from models.training.prompt_stage import JOINT_KIND_WEIGHTS, ExpressionSampler, JointStage, PromptStage
 from models.training.sam_stage import SamStage
 from models.weights_folder import open_weights_folder
 
@@ -55,7 +56,7 @@ class TinyRecipe:
     clip: StageConfig = field(default_factory=lambda: StageConfig(steps=3000, batch_size=16, learning_rate=1e-3))
     sam: StageConfig = field(default_factory=lambda: StageConfig(steps=2200, batch_size=16, learning_rate=8e-4))
     prompt: StageConfig = field(default_factory=lambda: StageConfig(steps=1000, batch_size=8, learning_rate=1e-3, warmup_steps=60))
-    joint: StageConfig = field(default_factory=lambda: StageConfig(steps=900, batch_size=10, learning_rate=4e-4))
+    joint: StageConfig = field(default_factory=lambda: StageConfig(steps=1200, batch_size=10, learning_rate=4e-4))
     expressions_per_image: int = 8
 
 
@@ -139,10 +140,11 @@ class TinyTraining:
         if name == "sam":
             return SamStage(recipe.sam, self._mixed(DENSE_SHARE_OF_CLICKS))
         scenes = SceneSampler([(self._train_set, 1.0)], CLASSES, COLORS)
-        expressions = ExpressionSampler(self._train_set, scenes, self.tokenizer, recipe.expressions_per_image)
+        weights = JOINT_KIND_WEIGHTS if name == "joint" else KIND_WEIGHTS
+        expressions = ExpressionSampler(self._train_set, scenes, self.tokenizer, recipe.expressions_per_image, weights)
         if name == "prompt":
             return PromptStage(recipe.prompt, expressions, self._label_text)
-        return JointStage(recipe.joint, expressions, self._label_text, SamStage(recipe.sam, scenes, prompts_per_image=4))
+        return JointStage(recipe.joint, expressions, self._label_text, SamStage(recipe.sam, scenes, prompts_per_image=8))
 
     def _mixed(self, dense_share: float) -> SceneSampler:
         return SceneSampler([(self._dense_set, dense_share), (self._train_set, 1 - dense_share)], CLASSES, COLORS)

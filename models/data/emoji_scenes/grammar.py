@@ -72,7 +72,9 @@ def expressions(scene_meta: SceneMeta, rng: np.random.Generator, split: str) -> 
     return [_word(meaning, rng) for kind in KINDS for meaning in speaker.meanings(kind)]
 
 
-def sample_expressions(scene_meta: SceneMeta, rng: np.random.Generator, n: int, split: str) -> list[Expression]:
+def sample_expressions(
+    scene_meta: SceneMeta, rng: np.random.Generator, n: int, split: str, weights: Mapping[str, float] = KIND_WEIGHTS
+) -> list[Expression]:
     """Draw expressions: first target or none, then the kind by its weight, then one meaning of it and a wording.
 
     Args:
@@ -80,11 +82,12 @@ def sample_expressions(scene_meta: SceneMeta, rng: np.random.Generator, n: int, 
         rng: decides everything.
         n: how many; texts differ where the scene gives so many, else fewer come back (none at all only where nothing can be said).
         split: as for :func:`expressions`.
+        weights: of the kinds; those of the reported splits when left out.
 
     Raises:
         ValueError: the split is unknown.
     """
-    speaker = _Speaker(scene_meta, rng, split)
+    speaker = _Speaker(scene_meta, rng, split, weights)
     found: dict[str, Expression] = {}
     for _ in range(4 * n):
         meaning = speaker.draw()
@@ -98,9 +101,10 @@ def sample_expressions(scene_meta: SceneMeta, rng: np.random.Generator, n: int, 
 class _Speaker:
     """The meanings of one scene, worked out when their kind is first drawn."""
 
-    def __init__(self, scene_meta: SceneMeta, rng: np.random.Generator, split: str) -> None:
+    def __init__(self, scene_meta: SceneMeta, rng: np.random.Generator, split: str, weights: Mapping[str, float] = KIND_WEIGHTS) -> None:
         self._view = SceneView(scene_meta)
         self._rng = rng
+        self._weights = weights
         self._wants_held_out = get_split(split).held_out_pairs
         self._known: dict[str, list[Meaning]] = {}
 
@@ -119,7 +123,7 @@ class _Speaker:
 
     def _draw_among(self, kinds: list[str]) -> Meaning | None:
         while kinds:
-            kind = kinds[_pick(self._rng, [KIND_WEIGHTS[kind] for kind in kinds])]
+            kind = kinds[_pick(self._rng, [self._weights[kind] for kind in kinds])]
             weights = [meaning.weight for meaning in self.meanings(kind)]
             if not weights:
                 kinds.remove(kind)
