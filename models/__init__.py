@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from models.answer import Evidence, Judged, JudgingEngine
     from models.checkpoints.convert import convert_checkpoint
     from models.checkpoints.registry import Checkpoint, Profile, Registry, RegistryError, UpstreamPart, read_registry
     from models.checkpoints.verify import CheckpointReport, verify_checkpoint
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from models.dataset_evaluation import EVALUATION_TASKS, Selection, evaluate_dataset, select_samples
     from models.device_report import DeviceReport, list_devices
     from models.digests import image_digest
+    from models.doubt import answer_doubt, segment_judged, task_doubt
     from models.engine import Engine, EngineMemoryError, PlacedEngine
     from models.engine_options import EngineOptions
     from models.evaluation_splits import REPORTED_SPLITS, evaluate_split, prepare_split
     from models.figures import figure_tables
+    from models.image_vectors import image_vector
     from models.loading import load_engine
     from models.masks import coco_rle_to_mask, mask_to_coco_rle
     from models.model_card import ModelCard
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from models.results.document import Results, RowWriter, load_results, save_results
     from models.results.scenes import evaluate_split_with_rows
     from models.results.tables import comparison_tables, instance_tables, result_tables
+    from models.selection import choose_batch
     from models.training.sam_mi_recipe import train_sam_mi
     from models.training.tiny_recipe import TrainingRun, train_tiny
     from models.types import BoolMask, Box, RgbImage, Segment
@@ -61,12 +65,15 @@ _HOME_OF = {
     "DatasetReading": "models.data.readers",
     "DatasetSource": "models.data.readers",
     "DatasetWriter": "models.data.dataset_folder",
-    "EVALUATION_TASKS": "models.dataset_evaluation",
     "DeviceReport": "models.device_report",
+    "EVALUATION_TASKS": "models.dataset_evaluation",
     "Engine": "models.engine",
-    "EngineOptions": "models.engine_options",
     "EngineMemoryError": "models.engine",
+    "EngineOptions": "models.engine_options",
+    "Evidence": "models.answer",
     "Expression": "models.data.sample",
+    "Judged": "models.answer",
+    "JudgingEngine": "models.answer",
     "ModelCard": "models.model_card",
     "PlacedEngine": "models.engine",
     "Profile": "models.checkpoints.registry",
@@ -90,6 +97,8 @@ _HOME_OF = {
     "UpstreamPart": "models.checkpoints.registry",
     "WeightsError": "models.weights_folder",
     "WeightsFolder": "models.weights_folder",
+    "answer_doubt": "models.doubt",
+    "choose_batch": "models.selection",
     "coco_rle_to_mask": "models.masks",
     "compare_results": "models.results.comparison",
     "comparison_tables": "models.results.tables",
@@ -104,6 +113,7 @@ _HOME_OF = {
     "figure_tables": "models.figures",
     "find_weights": "models.weights_folder",
     "image_digest": "models.digests",
+    "image_vector": "models.image_vectors",
     "instance_tables": "models.results.tables",
     "list_devices": "models.device_report",
     "load_engine": "models.loading",
@@ -115,7 +125,9 @@ _HOME_OF = {
     "read_registry": "models.checkpoints.registry",
     "result_tables": "models.results.tables",
     "save_results": "models.results.document",
+    "segment_judged": "models.doubt",
     "select_samples": "models.dataset_evaluation",
+    "task_doubt": "models.doubt",
     "train_sam_mi": "models.training.sam_mi_recipe",
     "train_tiny": "models.training.tiny_recipe",
     "verify_checkpoint": "models.checkpoints.verify",
@@ -142,7 +154,10 @@ __all__ = [
     "Engine",
     "EngineMemoryError",
     "EngineOptions",
+    "Evidence",
     "Expression",
+    "Judged",
+    "JudgingEngine",
     "ModelCard",
     "PlacedEngine",
     "Profile",
@@ -165,6 +180,8 @@ __all__ = [
     "UpstreamPart",
     "WeightsError",
     "WeightsFolder",
+    "answer_doubt",
+    "choose_batch",
     "coco_rle_to_mask",
     "compare_results",
     "comparison_tables",
@@ -179,6 +196,7 @@ __all__ = [
     "figure_tables",
     "find_weights",
     "image_digest",
+    "image_vector",
     "instance_tables",
     "list_devices",
     "load_engine",
@@ -190,7 +208,9 @@ __all__ = [
     "read_registry",
     "result_tables",
     "save_results",
+    "segment_judged",
     "select_samples",
+    "task_doubt",
     "train_sam_mi",
     "train_tiny",
     "verify_checkpoint",

@@ -1,4 +1,4 @@
-"""What an engine may tell about a phrase beyond the segments it found: the mask and the decision behind them."""
+"""What an engine may tell about a phrase beyond the segments it found: the mask and the decision behind them, and how sure it is."""
 
 from __future__ import annotations
 
@@ -26,4 +26,37 @@ class ScoredEngine(Protocol):
     """An engine that can also be asked for the masks behind its decision. Optional: evaluation uses it where it is offered."""
 
     def segment_scored(self, image: RgbImage, phrases: Sequence[str]) -> list[Answer]:
+        """One answer per phrase; ``segments`` equal those of ``segment`` on the same input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an engine knows about its own answer to one phrase; :mod:`models.doubt` makes one figure of it."""
+
+    is_found: bool
+    """Whether the engine answered with a segment."""
+    presence: float
+    """How sure it is that the phrase refers to something in the image, 0..1."""
+    predicted_iou: float
+    """Its guess of the IoU of the mask it has, given or not, 0..1."""
+    stability: float
+    """How little that mask changes with its threshold, 0..1; see :func:`models.doubt.mask_stability`."""
+    relevance_entropy: float | None = None
+    """How open its map of relevant places is, 0..1; ``None`` for networks without one; see :func:`models.doubt.map_entropy`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """An answer with what the engine knows about it."""
+
+    segments: list[Segment]
+    """What :meth:`models.engine.Engine.segment` returns for the phrase."""
+    evidence: Evidence
+
+
+@runtime_checkable
+class JudgingEngine(Protocol):
+    """An engine that judges its own answers. Optional: without it, the scores of segments are all that is known of doubt."""
+
+    def segment_judged(self, image: RgbImage, phrases: Sequence[str]) -> list[Judged]:
         """One answer per phrase; ``segments`` equal those of ``segment`` on the same input."""

@@ -6,14 +6,17 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from models.answer import Answer
+from models.answer import Answer, Evidence, Judged
 from models.devices import Compute, choose_dtype
+from models.doubt import map_entropy, mask_stability
 from models.embedding_cache import EmbeddingCache
 from models.engine_options import DEFAULT_OPTIONS, EngineOptions
 from models.out_of_memory import memory_errors_told, run_in_parts
@@ -48,6 +51,17 @@ class Thresholds:
     def __post_init__(self) -> None:
         if not 0.0 <= self.presence <= 1.0:
             raise ValueError(f"Thresholds.presence is a probability, 0..1, found {self.presence}")
+
+
+class _Decoded(NamedTuple):
+    """The network's answer to one phrase."""
+
+    low_res_logits: Tensor
+    """float ``[4G, 4G]``."""
+    presence: float
+    predicted_iou: float
+    relevance: Tensor | None
+    """float ``[N]`` logits of the patches, where the network has them."""
 
 
 class SspSamEngine:
@@ -108,12 +122,24 @@ class SspSamEngine:
     def segment(self, image: RgbImage, phrases: Sequence[str]) -> list[list[Segment]]:
         """See :meth:`models.engine.Engine.segment`."""
         with self._answering():
-            return [answer.segments for answer in self._answers(image, phrases)]
+            return [answer.segments for answer, _ in self._answers(image, phrases)]
 
     def segment_scored(self, image: RgbImage, phrases: Sequence[str]) -> list[Answer]:
         """See :meth:`models.answer.ScoredEngine.segment_scored`."""
         with self._answering():
-            return list(self._answers(image, phrases))
+            return [answer for answer, _ in self._answers(image, phrases)]
+
+    def segment_judged(self, image: RgbImage, phrases: Sequence[str]) -> list[Judged]:
+        """See :meth:`models.answer.JudgingEngine.segment_judged`."""
+        with self._answering():
+            return [Judged(answer.segments, _evidence(answer, decoded)) for answer, decoded in self._answers(image, phrases)]
+
+    def describe(self, image: RgbImage) -> npt.NDArray[np.float32]:
+        """See :meth:`models.image_vectors.DescribingEngine.describe`: the mean of CLIP's patches."""
+        check_rgb_image(image)
+        with self._answering():
+            vector = self._image_features(image).clip_tokens[0, 1:].float().mean(dim=0)
+            return F.normalize(vector, dim=0).cpu().numpy()
 
     def segment_from_points(
         self, image: RgbImage, points: npt.NDArray[np.floating], is_positive: npt.NDArray[np.bool_], box: Box | None = None
@@ -151,7 +177,7 @@ class SspSamEngine:
         with torch.inference_mode(), memory_errors_told(self._compute.release):
             yield
 
-    def _answers(self, image: RgbImage, phrases: Sequence[str]) -> Iterator[Answer]:
+    def _answers(self, image: RgbImage, phrases: Sequence[str]) -> Iterator[tuple[Answer, _Decoded]]:
         """One phrase after the other: a mask at full resolution is large, a hundred of them are too large."""
         check_rgb_image(image)
         if not phrases:
@@ -160,16 +186,16 @@ class SspSamEngine:
         for start in range(0, len(phrases), DECODED_AT_ONCE):
             batch = phrases[start : start + DECODED_AT_ONCE]
             decoded = run_in_parts(lambda part: self._decode_phrases(features, part), batch, release=self._compute.release)
-            for phrase, (low_res_logits, presence, quality) in zip(batch, decoded, strict=True):
-                yield self._answer(image, features.sam, phrase, low_res_logits, presence, quality)
+            for phrase, one in zip(batch, decoded, strict=True):
+                yield self._answer(image, features.sam, phrase, one), one
 
-    def _decode_phrases(self, features: ImageFeatures, phrases: Sequence[str]) -> list[tuple[Tensor, float, float]]:
-        """Low-resolution logits, presence and predicted IoU of each phrase."""
+    def _decode_phrases(self, features: ImageFeatures, phrases: Sequence[str]) -> list[_Decoded]:
         with self._compute.autocast():
             text = self._model.encode_phrases(self._compute.upload(self._tokenizer(phrases)))
             prediction = self._model.decode(features.repeat(len(phrases)), text)
-        presence = self._presence(prediction)
-        return list(zip(prediction.low_res_logits, presence.tolist(), prediction.predicted_iou.tolist(), strict=True))
+        presence, qualities = self._presence(prediction).tolist(), prediction.predicted_iou.clamp(0, 1).tolist()
+        relevances = [None] * len(phrases) if prediction.relevance is None else prediction.relevance
+        return list(map(_Decoded, prediction.low_res_logits, presence, qualities, relevances))
 
     def _image_features(self, image: RgbImage) -> ImageFeatures:
         return self._images.features(image)
@@ -184,19 +210,17 @@ class SspSamEngine:
         pixels = (self._model.mask_logits(prediction.low_res_logits) >= 0).sum(dim=(1, 2))
         return (pixels >= self._model.config.empty_mask_pixels).float()
 
-    def _answer(
-        self, image: RgbImage, features: SamFeatures, phrase: str, low_res_logits: Tensor, presence: float, quality: float
-    ) -> Answer:
+    def _answer(self, image: RgbImage, features: SamFeatures, phrase: str, decoded: _Decoded) -> Answer:
         letterbox = self._sam_letterbox(image)
-        mask = _to_mask(low_res_logits, letterbox)
+        mask = _to_mask(decoded.low_res_logits, letterbox)
         segments = []
-        if presence >= self._thresholds.presence:
-            score = presence * min(max(quality, 0.0), 1.0)
+        if decoded.presence >= self._thresholds.presence:
+            score = decoded.presence * decoded.predicted_iou
             canvas_to_image = image.shape[0] * image.shape[1] / math.prod(letterbox.resized_hw)
             smallest = self._model.config.empty_mask_pixels * 4 * canvas_to_image
             parts = split_instances(mask, lambda clicks: self._clicked(features, letterbox, clicks), min_area=smallest)
             segments = [Segment(phrase, part, score) for part in parts]
-        return Answer(mask, presence, segments)
+        return Answer(mask, decoded.presence, segments)
 
     def _clicked(self, features: SamFeatures, letterbox: Letterbox, clicks: npt.NDArray[np.float64]) -> Iterator[BoolMask]:
         points = np.stack([clicks, np.zeros_like(clicks)], axis=1)
@@ -229,6 +253,12 @@ class SspSamEngine:
             sparse = embed_prompts(self._model.sam, coordinates, kinds)
             logits, guesses = decode_masks(self._model.sam, features.repeat(len(sparse)), sparse)
         return list(zip(logits.float(), guesses.float(), strict=True))
+
+
+def _evidence(answer: Answer, decoded: _Decoded) -> Evidence:
+    relevance = None if decoded.relevance is None else map_entropy(decoded.relevance.sigmoid().cpu().numpy())
+    stability = mask_stability(decoded.low_res_logits.cpu().numpy())
+    return Evidence(bool(answer.segments), decoded.presence, decoded.predicted_iou, stability, relevance)
 
 
 def _to_mask(low_res_logits: Tensor, letterbox: Letterbox) -> BoolMask:

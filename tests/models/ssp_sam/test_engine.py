@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.answer import Answer, ScoredEngine
+from models.answer import Answer, JudgingEngine, ScoredEngine
 from models.embedding_cache import EmbeddingCache
 from models.engine import Engine
+from models.image_vectors import DescribingEngine
 from models.ssp_sam.config import SspSamConfig, contract, tiny
 from models.ssp_sam.engine import DECODED_AT_ONCE, SspSamEngine, Thresholds
 from models.ssp_sam.model import SspSam
@@ -76,6 +77,30 @@ def test_it_is_an_engine_that_also_tells_what_is_behind_its_answers():
     engine = setup().engine
     assert isinstance(engine, Engine)
     assert isinstance(engine, ScoredEngine)
+
+
+def test_it_judges_the_answers_it_gives_and_describes_images(tiny_model):
+    image = np.random.default_rng(3).integers(0, 255, (60, 80, 3)).astype(np.uint8)
+    engine = Setup(tiny_model, presence=0.0).engine
+    assert isinstance(engine, JudgingEngine)
+    assert isinstance(engine, DescribingEngine)
+    for judged, segments, answer in zip(
+        engine.segment_judged(image, PHRASES), engine.segment(image, PHRASES), engine.segment_scored(image, PHRASES), strict=True
+    ):
+        assert [one.score for one in judged.segments] == [one.score for one in segments]
+        evidence = judged.evidence
+        assert (evidence.is_found, evidence.presence) == (bool(segments), answer.presence)
+        assert min(evidence.predicted_iou, evidence.stability, evidence.relevance_entropy) >= 0
+        assert max(evidence.predicted_iou, evidence.stability, evidence.relevance_entropy) <= 1
+    vector = engine.describe(image)
+    assert vector.ndim == 1
+    assert np.linalg.norm(vector) == pytest.approx(1)
+    assert float(vector @ engine.describe(255 - image)) < 1 - 1e-4
+
+
+def test_a_network_without_a_map_of_relevance_says_so():
+    image = np.zeros((20, 30, 3), np.uint8)
+    assert [one.evidence.relevance_entropy for one in setup().engine.segment_judged(image, PHRASES[:1])] == [None]
 
 
 def test_a_second_prompt_on_a_known_image_runs_no_image_encoder():
