@@ -9,18 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from models.version_folder import DELTA_FILE, VERSION_FILE, is_version_folder, read_version
+from models.weights_error import WeightsError
+
+__all__ = ["WeightsError", "WeightsFolder", "find_weights", "open_weights_folder", "profiles"]
+
 WEIGHTS_FILE = "model.safetensors"
 MANIFEST_FILE = "engine.json"
 PROFILES_DIR = Path(__file__).parent / "weights"
-
-
-class WeightsError(ValueError):
-    """Weights are missing, broken, or do not fit the network that should take them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,12 @@ class WeightsFolder:
     manifest: Mapping[str, Any]
     """Content of ``engine.json``; ``architecture`` and ``release`` are always there, each architecture reads the rest itself."""
     version: str
-    """``<folder name>-<release>+<first 8 hex digits of the SHA-256 of the weights>``: other numbers, other version."""
+    """``<folder name>-<release>+<first 8 hex digits of the SHA-256 of the weights>``: other numbers, other version. A fine-tuned version
+    has the name that it was given."""
+    digest: str
+    """SHA-256 of ``model.safetensors``, in hexadecimal."""
+    delta: Path | None = None
+    """Tensors that replace some of these weights, where this is a fine-tuned version of them."""
 
     @property
     def name(self) -> str:
@@ -48,13 +54,16 @@ def find_weights(profile_or_path: str | Path) -> WeightsFolder:
     """The weights that :func:`models.load_engine` would load, without loading them.
 
     Args:
-        profile_or_path: name of a profile that ships, or path of a weights folder or of the weights file in it.
+        profile_or_path: name of a profile that ships, or path of a weights folder, of the weights file in it, or of the folder of a
+            fine-tuned version (:mod:`models.version_folder`).
 
     Raises:
-        WeightsError: no such profile, a file is missing or cannot be read, or the manifest is not what it should be.
+        WeightsError: no such profile, a file is missing or cannot be read, a manifest is not what it should be, or the weights that a
+            version changes are gone.
     """
     try:
-        return open_weights_folder(_place_of(profile_or_path))
+        place = _place_of(profile_or_path)
+        return _open_version(place.resolve()) if is_version_folder(place) else open_weights_folder(place)
     except (OSError, RuntimeError) as error:  # RuntimeError: a ~user that does not exist
         raise WeightsError(f"the weights {str(profile_or_path)!r} cannot be read: {error}; check path and permissions") from error
 
@@ -72,7 +81,18 @@ def open_weights_folder(path: Path) -> WeightsFolder:
     manifest = _read_manifest(path / MANIFEST_FILE)
     status = (path / WEIGHTS_FILE).stat()
     digest = _digest(path / WEIGHTS_FILE, (status.st_ino, status.st_size, status.st_mtime_ns))
-    return WeightsFolder(path, manifest, f"{path.name}-{manifest['release']}+{digest[:8]}")
+    return WeightsFolder(path, manifest, f"{path.name}-{manifest['release']}+{digest[:8]}", digest)
+
+
+def _open_version(path: Path) -> WeightsFolder:
+    manifest = read_version(path)
+    base = open_weights_folder(_place_of(manifest.base.profile))
+    if base.digest != manifest.base.digest:
+        raise WeightsError(
+            f"{path / VERSION_FILE} changes the weights {manifest.base.version} of {manifest.base.profile}, but there are {base.version} now; "
+            "a version answers with the weights it was trained on only: train it again"
+        )
+    return replace(base, manifest={**base.manifest, **manifest.engine}, version=manifest.version, delta=path / DELTA_FILE)
 
 
 def _place_of(profile_or_path: str | Path) -> Path:

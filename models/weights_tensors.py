@@ -25,10 +25,10 @@ WINDOW_BYTES = 256 * 2**20
 
 
 def load_weights(folder: WeightsFolder, tensors: Mapping[str, Tensor]) -> None:
-    """Copy the weights into a network's ``state_dict()``, exactly or not at all.
+    """Copy the weights into a network's ``state_dict()``, exactly or not at all; of a fine-tuned version, its tensors over those of its base.
 
     Raises:
-        WeightsError: the file is damaged or does not fit.
+        WeightsError: a file is damaged or does not fit.
     """
     path = folder.path / WEIGHTS_FILE
     remedy = f"The weights are of another size or version of the network than {MANIFEST_FILE} says; use files that belong together"
@@ -40,6 +40,39 @@ def load_weights(folder: WeightsFolder, tensors: Mapping[str, Tensor]) -> None:
                 copy_tensors({name: file.get_tensor(name) for name in names}, {name: tensors[name] for name in names})
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} cannot be read as safetensors ({error}); the file is damaged: get the folder anew") from error
+    if folder.delta is not None:
+        _load_delta(folder.delta, tensors)
+
+
+def _load_delta(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    try:
+        changed = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} cannot be read as safetensors ({error}); the version is damaged: roll back to another one") from error
+    expected = {name: tensors[name] for name in changed if name in tensors}
+    check_fit(changed, expected, source=str(path), remedy="The version is of another network than its base; train it again")
+    copy_tensors(changed, expected)
+
+
+def save_delta(path: Path, tensors: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> list[str]:
+    """Write those tensors that differ from the base in half precision, replacing the file at once.
+
+    Args:
+        path: of the file.
+        tensors: of the network, by name.
+        base: the same names, as read from a weights folder.
+
+    Returns:
+        the names that differ.
+
+    Raises:
+        WeightsError: a number is too large for half precision.
+    """
+    halves = {name: _halve(name, tensor) for name, tensor in tensors.items()}
+    changed = {name: half for name, half in halves.items() if not torch.equal(half, _halve(name, base[name]))}
+    with replacing(path) as file:
+        file.write(save(changed, metadata={"format": "pt"}))
+    return list(changed)
 
 
 def windows(names: Iterable[str], size_of: Callable[[str], int]) -> Iterator[list[str]]:
