@@ -12,7 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.errors import EngineBusy, NotReady
-from models import Box, Engine, EngineMemoryError, PlacedEngine, RgbImage, Segment
+from models import (
+    Box,
+    Engine,
+    EngineMemoryError,
+    PlacedEngine,
+    ProposalOptions,
+    Proposals,
+    ProposingEngine,
+    RgbImage,
+    Segment,
+)
+
+_EVERYTHING = ProposalOptions()
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +76,11 @@ class EngineHolder:
         """``device`` and ``precision`` of the engine; empty until it is there, and for one that does not tell."""
         return self._engine.placement if isinstance(self._engine, PlacedEngine) else {}
 
+    @property
+    def takes_label_lists(self) -> bool | None:
+        """Whether the engine looks for labels together (:class:`models.ProposingEngine`); ``None`` until it is there."""
+        return None if self._engine is None else isinstance(self._engine, ProposingEngine)
+
     def wait(self, timeout: float) -> Engine:
         """Return the engine, waiting up to ``timeout`` seconds for it.
 
@@ -78,11 +95,12 @@ class EngineHolder:
         raise NotReady(f"the model {self.profile!r} is still loading; ask again in a moment (GET /ready tells when)")
 
     @contextmanager
-    def lend(self, deadline: float) -> Iterator[Engine]:
+    def lend(self, deadline: float, choose: Callable[[Engine], Engine] = lambda engine: engine) -> Iterator[Engine]:
         """Lend the engine to one request.
 
         Args:
             deadline: ``time.monotonic()`` after which nothing is waited for any more.
+            choose: given the engine, tells which one answers in its place, as projects have versions of their own. All share the slots.
 
         Raises:
             EngineBusy: too many requests are under way already.
@@ -91,7 +109,9 @@ class EngineHolder:
         if not self._places.acquire(blocking=False):
             raise EngineBusy("too many predictions are under way; try again later, or raise WORDMASK_MAX_WAITING")
         try:
-            yield _SharedEngine(self.wait(max(0.0, deadline - time.monotonic())), self._slots, deadline)
+            engine = choose(self.wait(max(0.0, deadline - time.monotonic())))
+            shared = _SharedProposingEngine if isinstance(engine, ProposingEngine) else _SharedEngine
+            yield shared(engine, self._slots, deadline)
         finally:
             self._places.release()
 
@@ -154,3 +174,14 @@ class _SharedEngine:
             raise EngineBusy(f"{error}; ask again later") from error
         finally:
             self._slots.release()
+
+
+class _SharedProposingEngine(_SharedEngine):
+    """The same for an engine that takes lists of labels."""
+
+    def propose(
+        self, image: RgbImage, labels: Sequence[str], *, background: Sequence[str] = (), options: ProposalOptions = _EVERYTHING
+    ) -> Proposals:
+        assert isinstance(self._engine, ProposingEngine), "lend makes this of such an engine only"
+        with self._slot():
+            return self._engine.propose(image, labels, background=background, options=options)

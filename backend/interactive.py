@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from backend.claims import Region
 from backend.errors import BadRequest, ImageUnavailable
-from backend.expressions import MAX_PROMPT_CHARS, Region, asks_of_prompts, find_regions
+from backend.expressions import MAX_PROMPT_CHARS, asks_of_prompts, find_regions
 from backend.gestures import BoxGesture, Click, Gestures, TextGesture, parse_gestures
 from backend.images import ImageLoader, LoadedImage
 from backend.label_config import ImageObject, LabelPlan, with_task_labels

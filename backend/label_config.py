@@ -3,10 +3,11 @@
 Which words a label asks the model for, first found wins: its ``prompt``, its ``predicted_values`` (as other ML backends read
 them; both may hold several, separated by commas), its ``value`` with identifiers split into words. With ``prompt=""`` the label
 is never asked for by itself: it only takes what prompts find. ``hint`` is a text for people: it and ``alias`` only help to
-recognise the label in a prompt.
+recognise the label in a prompt. ``model_kind`` says whether it is of things that
+can be counted (``thing``) or not (``stuff``).
 
-Attributes of a control: ``model_score_threshold`` (0..1), ``model_max_regions`` (1 or more), ``model_skip`` and
-``model_keep_prompt`` (true or false), ``model_prompt_field`` (a field of the task, with or without ``$``).
+Attributes of a control: ``model`` (``sam-mi`` or ``ssp-sam``), ``model_score_threshold`` (0..1), ``model_max_regions`` (1 or more),
+``model_skip`` and ``model_keep_prompt`` (true or false), ``model_prompt_field`` (a field of the task, with or without ``$``).
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from backend.config_attributes import Tag, read_choice, read_flag, read_number, read_whole_number
 from backend.errors import LabelConfigError
 from backend.label_plan import (
     MOST_NAMES,
     ImageObject,
     LabelPlan,
     LabelSpec,
+    ModelName,
     OutputControl,
     OutputKind,
     PromptControl,
@@ -65,11 +68,10 @@ _SMART_KINDS: dict[str, SmartKind] = {
     "rectanglelabels": "rectangle",
     "rectangle": "rectangle",
 }
+_MODELS: dict[str, ModelName] = {"sam-mi": "sam-mi", "ssp-sam": "ssp-sam"}
+_KINDS = {"thing": False, "stuff": True}
 _NOT_WRITTEN = {"ellipselabels": "EllipseLabels", "ellipse": "Ellipse", "vectorlabels": "VectorLabels", "vector": "Vector"}
 _ADVICE = 'add <BrushLabels name="mask" toName="IMAGE"> with labels, or start from one of the files in annotation_configs/'
-
-Tag = tuple[str, dict[str, str], Element]
-"""Lower-case tag, attributes by lower-case name, element. Label Studio's editor takes both in any case."""
 
 
 def parse_label_config(xml: str) -> LabelPlan:
@@ -95,11 +97,11 @@ def _parse(xml: str) -> LabelPlan:
     images = read_images(tags)
     names = {image.name for image in images}
     on_image = [tag for tag in tags if target_image(tag[1], names)]
-    used = [tag for tag in on_image if not _flag(tag, "model_skip")]
+    used = [tag for tag in on_image if not read_flag(tag, "model_skip")]
     outputs = tuple(_output_control(tag, names) for tag in used if tag[0] in _OUTPUT_TAGS)
     if not outputs:
         _refuse_without_output(tags, on_image, names)
-    smart = [tag for tag in used if tag[0] in _SMART_KINDS and _flag(tag, "smart")]
+    smart = [tag for tag in used if tag[0] in _SMART_KINDS and read_flag(tag, "smart")]
     return LabelPlan(
         images=images,
         outputs=outputs,
@@ -109,7 +111,7 @@ def _parse(xml: str) -> LabelPlan:
         prompt_controls=tuple(
             PromptControl(tag[1]["name"], target_image(tag[1], names))
             for tag in used
-            if tag[0] == "textarea" and not _flag(tag, "perregion")
+            if tag[0] == "textarea" and not read_flag(tag, "perregion")
         ),
         prompt_field=_read_prompt_field(tags),
         notes=tuple(_notes(on_image)),
@@ -200,10 +202,11 @@ def _output_control(tag: Tag, image_names: set[str]) -> OutputControl:
         to_name=target_image(attributes, image_names),
         labels=read_labels(tag),
         tag=name,
-        smart=_flag(tag, "smart"),
-        score_threshold=_number(tag, "model_score_threshold", 0.0, 1.0),
-        max_regions=_whole_number(tag, "model_max_regions"),
-        keep_prompt=_flag(tag, "model_keep_prompt") if "model_keep_prompt" in attributes else None,
+        smart=read_flag(tag, "smart"),
+        score_threshold=read_number(tag, "model_score_threshold", 0.0, 1.0),
+        max_regions=read_whole_number(tag, "model_max_regions"),
+        keep_prompt=read_flag(tag, "model_keep_prompt") if "model_keep_prompt" in attributes else None,
+        model=read_choice(name, attributes, "model", _MODELS),
         labels_field=field[1:] if name.endswith("Labels") and field.startswith("$") and field[1:] else None,
     )
 
@@ -239,42 +242,17 @@ def _label_spec(attributes: Mapping[str, str]) -> LabelSpec:
         phrases = _split(attributes.get("predicted_values", "")) or (split_identifier(written) or written,)
     value = alias or written
     names = (name for name in (written, hint) if name and name != value)
-    return LabelSpec(value, phrases, tuple(dict.fromkeys(names)))
+    return LabelSpec(
+        value,
+        phrases,
+        tuple(dict.fromkeys(names)),
+        is_expression="prompt" in attributes and bool(phrases),
+        is_stuff=read_choice("Label", attributes, "model_kind", _KINDS) or False,
+    )
 
 
 def _split(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-
-
-def _flag(tag: Tag, attribute: str) -> bool:
-    text = tag[1].get(attribute, "false").strip().lower()
-    if text not in ("true", "false", "1", "0", "yes", "no", ""):
-        raise _attribute_error(tag, attribute, "true or false")
-    return text in ("true", "1", "yes")
-
-
-def _number(tag: Tag, attribute: str, low: float, high: float) -> float | None:
-    if attribute not in tag[1]:
-        return None
-    try:
-        value = float(tag[1][attribute])
-    except ValueError:
-        value = float("nan")
-    if not low <= value <= high:
-        raise _attribute_error(tag, attribute, f"a number from {low:g} to {high:g}")
-    return value
-
-
-def _whole_number(tag: Tag, attribute: str) -> int | None:
-    value = _number(tag, attribute, 1, 1_000_000)
-    if value is not None and value != int(value):
-        raise _attribute_error(tag, attribute, "a whole number")
-    return None if value is None else int(value)
-
-
-def _attribute_error(tag: Tag, attribute: str, expected: str) -> LabelConfigError:
-    found = f"{tag[2].tag} {tag[1].get('name', '')!r} has {attribute}={tag[1][attribute]!r:.60}"
-    return LabelConfigError(f"{found}; expected {expected}; correct it in the labeling config or leave it out")
 
 
 def _read_prompt_field(tags: list[Tag]) -> str | None:
@@ -285,7 +263,7 @@ def _read_prompt_field(tags: list[Tag]) -> str | None:
 def _notes(on_image: Iterable[Tag]) -> Iterable[str]:
     for tag in on_image:
         name = tag[1]["name"]
-        if _flag(tag, "model_skip"):
+        if read_flag(tag, "model_skip"):
             yield f"{tag[2].tag} {name!r} is left alone: it says model_skip"
         elif tag[0] in _NOT_WRITTEN:
             yield f"{_NOT_WRITTEN[tag[0]]} {name!r} gets no regions: masks are written as brush, bitmask, polygon or rectangle"

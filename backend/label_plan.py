@@ -20,6 +20,9 @@ LONGEST_NAME = 1000
 OutputKind = Literal["brush", "bitmask", "polygon", "rectangle"]
 SmartKind = Literal["keypoint", "rectangle"]
 
+ModelName = Literal["sam-mi", "ssp-sam"]
+"""``sam-mi``: all labels together, which compete for the pixels of an image. ``ssp-sam``: each phrase on its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelSpec:
@@ -29,11 +32,15 @@ class LabelSpec:
         value: what a region carries; the alias where the label has one, as the editor writes it.
         phrases: what to ask the model for, each on its own; none for a label that only takes what prompts find.
         aliases: further names under which people may mean the label; never sent to the model.
+        is_expression: the phrases were written as a prompt; they may be more than names.
+        is_stuff: it cannot be counted, as sky cannot; a list of labels finds all of it as one region.
     """
 
     value: str
     phrases: tuple[str, ...]
     aliases: tuple[str, ...] = ()
+    is_expression: bool = False
+    is_stuff: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,6 +62,7 @@ class OutputControl:
         score_threshold: least score of a region, 0..1; ``None``: as the settings say.
         max_regions: most regions on one image; ``None``: as the settings say.
         keep_prompt: whether a label's last typed prompt pre-annotates the next task; ``None``: as the settings say.
+        model: what looks for its labels; ``None``: as :meth:`LabelPlan.model_of` says.
         labels_field: field of the task that holds the labels, where the config does not.
     """
 
@@ -67,6 +75,7 @@ class OutputControl:
     score_threshold: float | None = None
     max_regions: int | None = None
     keep_prompt: bool | None = None
+    model: ModelName | None = None
     labels_field: str | None = None
 
     def find_label(self, name: str) -> LabelSpec | None:
@@ -135,6 +144,20 @@ class LabelPlan:
         longest = max(map(len, names), default=0)
         if longest > LONGEST_NAME:
             raise LabelConfigError(f"a label or one of its words has {longest} characters, at most {LONGEST_NAME} are read; shorten it")
+
+    def model_of(self, control: OutputControl, *, has_prompts: bool = False) -> ModelName:
+        """What looks for the labels of a control: what it says itself; else ``sam-mi`` where there is nothing but labels, and ``ssp-sam``
+        where somebody works with expressions, be it in a text box, in a task or as the prompt of a label.
+
+        Args:
+            control: one of the outputs.
+            has_prompts: the task brings prompts.
+        """
+        if control.model is not None:
+            return control.model
+        labels = (label for output in self.outputs for label in output.labels)
+        has_expressions = has_prompts or self.prompt_controls or self.prompt_field or any(label.is_expression for label in labels)
+        return "ssp-sam" if has_expressions else "sam-mi"
 
     def image(self, name: str) -> ImageObject:
         """The image of that name. Raises ``KeyError`` when there is none; every control's ``to_name`` has one."""

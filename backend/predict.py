@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from backend.claims import Region
 from backend.errors import BackendError, EngineBusy
-from backend.expressions import MAX_PROMPT_CHARS, Region, asks_of_labels, asks_of_prompts, find_regions
+from backend.expressions import MAX_PROMPT_CHARS, asks_of_labels, asks_of_prompts, find_regions
 from backend.images import ImageLoader
 from backend.label_config import LabelPlan, with_task_labels
+from backend.label_lists import listed_controls
 from backend.settings import Settings
 from backend.tasks import Task, image_refs, task_data, task_id, task_prompts
 from models import Engine
@@ -125,13 +127,14 @@ def predict_regions(
 
     Raises:
         ImageUnavailable: one of the images cannot be had.
-        LabelConfigError: the task lacks the labels that the config expects in it.
+        LabelConfigError: the task lacks the labels that the config expects in it, or the engine cannot look for them as the config says.
     """
     plan = with_task_labels(plan, task_data(task))
     prompts, problem = _usable_prompts(task_prompts(task, plan.prompt_field or settings.prompt_field))
     regions: list[Region] = []
     for image in plan.images:
-        asks = asks_of_prompts(plan, image.name, prompts) + asks_of_labels(plan, image.name, remembered, settings)
+        listed = listed_controls(plan, image.name, engine, has_prompts=bool(prompts))
+        asks = asks_of_prompts(plan, image.name, prompts) + asks_of_labels(plan, image.name, remembered, settings, listed)
         if not asks:
             continue
         for ref in image_refs(task, image):

@@ -28,6 +28,16 @@ def label_targets(plan: LabelPlan, image_name: str) -> list[Target]:
     return list(targets.values())
 
 
+def asked_targets(plan: LabelPlan, image_name: str) -> list[Target]:
+    """What is looked for on an image by itself: every label once, and every label of a control that names its model.
+
+    Whoever writes ``model`` on RectangleLabels beside BrushLabels with the same labels wants boxes, too.
+    """
+    targets = label_targets(plan, image_name)
+    named = [control for control in _controls(plan, image_name) if control.model is not None]
+    return list(dict.fromkeys([*targets, *((control, label) for control in named for label in control.labels)]))
+
+
 def target_of_prompt(plan: LabelPlan, prompt: str, image_name: str) -> Target | None:
     """The label that the prompt's words name, else the first one; ``None`` when the image has no control for masks."""
     targets = label_targets(plan, image_name)

@@ -28,7 +28,7 @@ NAMED = tuple(LabelSpec(label, (label,)) for label in ("Cat", "Dog", "Car", "Tre
 CLASS_LIST = (
     LabelSpec("Cat", ("Cat",)),
     LabelSpec("Dog", ("Dog",)),
-    LabelSpec("Vehicle", ("car", "bus", "truck")),
+    LabelSpec("Vehicle", ("car", "bus", "truck"), is_expression=True),
     LabelSpec("Tree", ("Tree",)),
     LabelSpec("Fruit", ("apple", "pear", "banana")),
 )

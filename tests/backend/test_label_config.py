@@ -92,9 +92,15 @@ def test_tags_and_attributes_may_be_written_in_any_case() -> None:
     [
         pytest.param('<Label value="traffic_light"/>', LabelSpec("traffic_light", ("traffic light",), ()), id="identifier"),
         pytest.param('<Label value="X" predicted_values="car, van,,car"/>', LabelSpec("X", ("car", "van"), ()), id="predicted_values"),
-        pytest.param('<Label value="X" prompt="red car" predicted_values="car"/>', LabelSpec("X", ("red car",), ()), id="prompt first"),
+        pytest.param(
+            '<Label value="X" prompt="red car" predicted_values="car"/>',
+            LabelSpec("X", ("red car",), is_expression=True),
+            id="prompt first",
+        ),
         pytest.param('<Label value="X" prompt=" , "/>', LabelSpec("X", (), ()), id="empty prompt: never asked for by itself"),
         pytest.param('<Label value="X" predicted_values=""/>', LabelSpec("X", ("X",), ()), id="empty predicted_values"),
+        pytest.param('<Label value="Sky" model_kind="Stuff"/>', LabelSpec("Sky", ("Sky",), is_stuff=True), id="stuff"),
+        pytest.param('<Label value="Dog" model_kind="thing"/>', LabelSpec("Dog", ("Dog",)), id="things, as without a word"),
         pytest.param('<Label value="Dog" hint="any canine"/>', LabelSpec("Dog", ("Dog",), ("any canine",)), id="hint names only"),
         pytest.param('<Label value="Big dog" alias="d"/>', LabelSpec("d", ("Big dog",), ("Big dog",)), id="alias is what regions carry"),
         pytest.param('<Label value="__"/>', LabelSpec("__", ("__",), ()), id="no words in it"),
@@ -114,13 +120,13 @@ def test_labels_without_value_and_repeated_labels_are_left_out() -> None:
 def test_attributes_of_a_control_are_read() -> None:
     plan = plan_of(
         IMAGE,
-        '<BrushLabels name="a" toName="image" model_score_threshold="0.25" model_max_regions="5" model_keep_prompt="true"/>',
+        '<BrushLabels name="a" toName="image" model_score_threshold="0.25" model_max_regions="5" model_keep_prompt="true" model="SAM-MI"/>',
         '<PolygonLabels name="b" toName="image" model_prompt_field="$caption" model_keep_prompt="false"/>',
         '<RectangleLabels name="c" toName="image" smart="true" model_skip="true"/>',
     )
     first, second = plan.outputs
-    assert (first.score_threshold, first.max_regions, first.keep_prompt) == (0.25, 5, True)
-    assert (second.score_threshold, second.max_regions, second.keep_prompt) == (None, None, False)
+    assert (first.score_threshold, first.max_regions, first.keep_prompt, first.model) == (0.25, 5, True, "sam-mi")
+    assert (second.score_threshold, second.max_regions, second.keep_prompt, second.model) == (None, None, False, None)
     assert plan.prompt_field == "caption"
     assert plan.smart_controls == ()
 
@@ -136,6 +142,7 @@ def test_attributes_of_a_control_are_read() -> None:
         pytest.param('model_max_regions="inf"', "a number from 1", id="infinite regions"),
         pytest.param('model_skip="maybe"', "true or false", id="skip"),
         pytest.param('smart="perhaps"', "true or false", id="smart"),
+        pytest.param('model="sam"', "sam-mi or ssp-sam", id="a model that nobody knows"),
     ],
 )
 def test_an_attribute_that_cannot_be_used_is_named(attribute: str, expected: str) -> None:

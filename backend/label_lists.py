@@ -1,0 +1,80 @@
+"""Labels that are looked for together: which controls have them, the one question to the engine, and its answers as claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+from backend.claims import Ask, Claim
+from backend.errors import LabelConfigError
+from backend.label_plan import LabelPlan, LabelSpec, OutputControl
+from models import Engine, Proposal, ProposalOptions, Proposals, ProposingEngine, RgbImage, Segment
+
+MOST_PROPOSALS = 300
+"""Far more than all controls of an image show: each control's own limit comes later, and none shall starve another."""
+
+
+def listed_controls(plan: LabelPlan, image_name: str, engine: Engine, *, has_prompts: bool) -> frozenset[OutputControl]:
+    """The controls of an image whose labels are looked for together; see :meth:`backend.label_plan.LabelPlan.model_of`.
+
+    Where that is nobody's wish but the default, an engine that takes no lists is asked for one label after the other.
+
+    Args:
+        has_prompts: the task brings prompts.
+
+    Raises:
+        LabelConfigError: a control says ``model="sam-mi"``, and the engine takes no lists.
+    """
+    controls = [control for control in plan.outputs if control.to_name == image_name]
+    if isinstance(engine, ProposingEngine):
+        return frozenset(control for control in controls if plan.model_of(control, has_prompts=has_prompts) == "sam-mi")
+    for control in controls:
+        if control.model == "sam-mi":
+            raise LabelConfigError(
+                f'{control.tag} {control.name!r} says model="sam-mi", but the model that serves, {engine.name!r}, takes no list of labels; '
+                'write model="ssp-sam", or serve another profile'
+            )
+    return frozenset()
+
+
+def claims_of_list(asks: Sequence[Ask], image: RgbImage, engine: Engine) -> Iterator[Claim]:
+    """Look for all names at once, so that they compete for the pixels.
+
+    Things give a claim per object, stuff one per label: all pixels where the label wins.
+
+    Args:
+        asks: one per name and label; at least one.
+        image: uint8 ``[H, W, 3]``.
+        engine: one that takes lists, as :func:`listed_controls` has made sure.
+    """
+    assert isinstance(engine, ProposingEngine), "listed_controls lists nothing for another engine"
+    by_name: dict[str, list[Ask]] = {}
+    for ask in asks:
+        by_name.setdefault(_tidy(ask.phrase), []).append(ask)
+    meant = list(by_name.values())
+    stuff = frozenset(same[0].phrase for same in meant if all(ask.label.is_stuff for ask in same))
+    found = engine.propose(image, [same[0].phrase for same in meant], options=ProposalOptions(max_proposals=MOST_PROPOSALS, stuff=stuff))
+    parts: dict[tuple[OutputControl, LabelSpec], list[tuple[Ask, Proposal]]] = {}
+    for one in found.proposals:
+        for ask in meant[one.label_index]:
+            if ask.label.is_stuff:
+                parts.setdefault((ask.control, ask.label), []).append((ask, one))
+            else:
+                yield Claim(ask, one.score, one.segment)
+    for same in parts.values():
+        ask, best = max(same, key=lambda part: part[1].score)
+        yield Claim(ask, best.score, partial(_all_of_it, found, [one for _, one in same]))
+
+
+def _all_of_it(found: Proposals, parts: Sequence[Proposal]) -> Segment:
+    """Every pixel where one of a label's names wins; where the masks left it none, the best proposal itself."""
+    best = max(parts, key=lambda one: one.score)
+    mask = np.any([found.semantic_mask(index) for index in {one.label_index for one in parts}], axis=0)
+    return Segment(best.label, mask, best.score) if mask.any() else best.segment()
+
+
+def _tidy(name: str) -> str:
+    """What two spellings of a name have in common; the engine would find only the first of them."""
+    return " ".join(name.casefold().split())
