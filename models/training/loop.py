@@ -11,14 +11,16 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from models.training.hardware import Hardware, OneProcess
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,13 +59,23 @@ class StageConfig:
 Network = TypeVar("Network", bound=nn.Module, contravariant=True)
 
 
+class TrainedGroup(NamedTuple):
+    """Parameters that learn alike."""
+
+    parameters: Iterable[nn.Parameter]
+    rate_factor: float
+    """On the stage's learning rate."""
+    first_step: int = 0
+    """Until then they stay as they are."""
+
+
 class Stage(Protocol[Network]):
     """What one stage of a recipe has to say."""
 
     name: str
     config: StageConfig
 
-    def parameter_groups(self, model: Network) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
+    def parameter_groups(self, model: Network) -> Iterable[tuple[Iterable[nn.Parameter], float] | TrainedGroup]:
         """Trained parameters with the factor on their learning rate; everything else is frozen."""
 
     def set_mode(self, model: Network) -> None:
@@ -71,6 +83,23 @@ class Stage(Protocol[Network]):
 
     def loss(self, model: Network, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Loss of one batch drawn with ``rng``, and the figures to log."""
+
+
+class Watch(Protocol):
+    """Looks at the network between steps and can end a stage early; what it remembers lies in the checkpoint."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the stage is to end."""
+
+    def after_step(self, model: nn.Module, done: int, figures: Mapping[str, float]) -> dict[str, float]:
+        """Take in a step (``done`` of them are behind) and its figures; returns figures of its own, if it has new ones."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The reverse of :meth:`state_dict`."""
 
 
 Report = Callable[[int, dict[str, float]], None]
@@ -86,13 +115,13 @@ def make_optimizer(stage: Stage[Any], model: nn.Module) -> torch.optim.AdamW:
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     groups = []
-    for parameters, factor in stage.parameter_groups(model):
+    for parameters, factor, first_step in (TrainedGroup(*group) for group in stage.parameter_groups(model)):
         trained = list(parameters)
         for parameter in trained:
             parameter.requires_grad_(True)
-        rate = stage.config.learning_rate * factor
-        groups.append({"params": [p for p in trained if p.ndim >= 2], "base_lr": rate, "weight_decay": stage.config.weight_decay})
-        groups.append({"params": [p for p in trained if p.ndim < 2], "base_lr": rate, "weight_decay": 0.0})
+        shared = {"base_lr": stage.config.learning_rate * factor, "first_step": first_step}
+        groups.append({**shared, "params": [p for p in trained if p.ndim >= 2], "weight_decay": stage.config.weight_decay})
+        groups.append({**shared, "params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0})
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=stage.config.learning_rate, betas=(0.9, 0.98), fused=True)
 
 
@@ -105,76 +134,130 @@ def run_stage(
     report: Report | None = None,
     checkpoint_seconds: float = 120.0,
     log_every: int = 20,
+    hardware: Hardware | None = None,
+    watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Train ``model`` through one stage, from the last checkpoint if there is one.
 
     Args:
         stage: what to train.
-        model: changed in place.
+        model: changed in place; on the device of ``hardware``.
         run_dir: ``<stage>.pt`` (latest checkpoint) and ``<stage>.jsonl`` (one line of figures per ``log_every`` steps) live here.
         seed: of the whole run.
         report: called with the step and its figures whenever a line is logged.
         checkpoint_seconds: at most this much work is lost to a kill.
         log_every: steps between log lines.
+        hardware: what to compute on; ``None``: the processor, this process alone.
+        watch: may end the stage early.
 
     Returns:
         The stage's record: configuration, steps, seconds of training and the last figures.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    path = run_dir / f"{stage.name}.pt"
-    optimizer = make_optimizer(stage, model)
-    first_step, seconds, figures = 0, 0.0, {}
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        if state["seed"] != seed or state["config"] != asdict(stage.config):
-            raise ValueError(f"{path} was made with another seed or configuration of stage {stage.name!r}; use another run folder")
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["torch_rng"])
-        first_step, seconds, figures = state["step"], state["seconds"], state["figures"]
-
-    def save(step: int) -> None:
-        state = {
-            "model": model.state_dict(), "optimizer": optimizer.state_dict(), "torch_rng": torch.get_rng_state(), "step": step,
-            "seconds": seconds, "seed": seed, "config": asdict(stage.config), "figures": figures,
-        }  # fmt: skip
-        _save_atomically(state, path)
-
+    run = _Run(stage, model, run_dir / f"{stage.name}.pt", seed, hardware or OneProcess(), watch)
+    run.resume()
     stage.set_mode(model)
     last_save, running = time.monotonic(), _RunningMean()
-    for step in range(first_step, stage.config.steps):
-        started = time.monotonic()
-        running.add(_train_step(stage, model, optimizer, step, seed))
-        seconds += time.monotonic() - started
-        done = step + 1
-        if done % log_every == 0 or done == stage.config.steps:
-            figures = running.take()
-            with (run_dir / f"{stage.name}.jsonl").open("a") as log:
-                log.write(json.dumps({"step": done, "seconds": round(seconds, 1), **figures}) + "\n")
-            if report is not None:
-                report(done, figures)
-        if time.monotonic() - last_save > checkpoint_seconds or done == stage.config.steps:
-            save(done)
+    while not run.is_done:
+        running.add(run.step())
+        if run.done % log_every == 0 or run.is_done:
+            run.figures = running.take()
+            if run.hardware.rank == 0:
+                with (run_dir / f"{stage.name}.jsonl").open("a") as log:
+                    log.write(json.dumps({"step": run.done, "seconds": round(run.seconds, 1), **run.figures}) + "\n")
+                if report is not None:
+                    report(run.done, run.figures)
+        if time.monotonic() - last_save > checkpoint_seconds or run.is_done:
+            run.save()
             last_save = time.monotonic()
-    return {"stage": stage.name, "seconds": round(seconds), "figures": figures, **asdict(stage.config)}
+    return {"stage": stage.name, "seconds": round(run.seconds), "figures": run.figures, **asdict(stage.config)}
 
 
-def _train_step(stage: Stage[Any], model: nn.Module, optimizer: torch.optim.Optimizer, step: int, seed: int) -> dict[str, float]:
-    rng = step_generator(seed, stage.name, step)
-    torch.manual_seed(int(rng.integers(2**31)))
-    factor = stage.config.learning_rate_factor(step)
-    for group in optimizer.param_groups:
-        group["lr"] = group["base_lr"] * factor
-    with torch.autocast("cpu", torch.bfloat16, enabled=stage.config.bfloat16):
-        loss, figures = stage.loss(model, rng)
-    if not torch.isfinite(loss):
-        raise FloatingPointError(f"stage {stage.name!r}, step {step}: the loss is {loss.item()}; lower the learning rate")
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
-    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    nn.utils.clip_grad_norm_(trained, stage.config.clip_norm)
-    optimizer.step()
-    return {"loss": loss.item(), **figures}
+class _Run:
+    """One stage on its way: what a checkpoint holds, and how a step is made."""
+
+    def __init__(self, stage: Stage[Any], model: nn.Module, path: Path, seed: int, hardware: Hardware, watch: Watch | None) -> None:
+        self.stage, self.model, self.path, self.seed, self.hardware, self.watch = stage, model, path, seed, hardware, watch
+        self.optimizer = make_optimizer(stage, model)
+        self.loss_of = hardware.wrap(_StepLoss(stage, model))
+        self.done, self.seconds = 0, 0.0
+        self.figures: dict[str, float] = {}
+
+    @property
+    def is_done(self) -> bool:
+        return self.done >= self.stage.config.steps or (self.watch is not None and self.watch.is_done)
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        if not self.path.exists():
+            return
+        state = torch.load(self.path, map_location=self.hardware.device, weights_only=True)
+        if state["seed"] != self.seed or state["config"] != asdict(self.stage.config):
+            raise ValueError(
+                f"{self.path} was made with another seed or configuration of stage {self.stage.name!r}; use another run folder"
+            )
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["torch_rng"].cpu())
+        self.done, self.seconds, self.figures = state["step"], state["seconds"], state["figures"]
+        if self.watch is not None:
+            self.watch.load_state_dict(state["watch"])
+
+    def save(self) -> None:
+        """Replace the checkpoint at once."""
+        if self.hardware.rank != 0:
+            return
+        state = {
+            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "torch_rng": torch.get_rng_state(),
+            "step": self.done, "seconds": self.seconds, "seed": self.seed, "config": asdict(self.stage.config), "figures": self.figures,
+        }  # fmt: skip
+        if self.watch is not None:
+            state["watch"] = self.watch.state_dict()
+        _save_atomically(state, self.path)
+
+    def step(self) -> dict[str, float]:
+        """Learn from one batch; returns its figures."""
+        started = time.monotonic()
+        figures = self._train_step()
+        self.done += 1
+        if self.watch is not None:
+            figures |= self.watch.after_step(self.model, self.done, figures)
+            self.stage.set_mode(self.model)  # which the watch may have changed
+        self.seconds += time.monotonic() - started
+        return figures
+
+    def _train_step(self) -> dict[str, float]:
+        stage, step = self.stage, self.done
+        rng = step_generator(self.seed, stage.name, step)
+        torch.manual_seed(int(rng.integers(2**31)))
+        factor = stage.config.learning_rate_factor(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        with torch.autocast(self.hardware.device.type, torch.bfloat16, enabled=stage.config.bfloat16):
+            loss, figures = self.loss_of(rng)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"stage {stage.name!r}, step {step}: the loss is {loss.item()}; lower the learning rate")
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        for group in self.optimizer.param_groups:
+            if step < group.get("first_step", 0):  # checkpoints from before there was such a thing lack it
+                for parameter in group["params"]:
+                    parameter.grad = None
+        trained = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        nn.utils.clip_grad_norm_(trained, stage.config.clip_norm)
+        self.optimizer.step()
+        return self.hardware.mean({"loss": loss.item(), **figures})
+
+
+class _StepLoss(nn.Module):
+    """A stage's loss as the call of a module, which is what distributed training wraps."""
+
+    def __init__(self, stage: Stage[Any], model: nn.Module) -> None:
+        super().__init__()
+        self.stage, self.model = stage, model
+
+    def forward(self, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        return self.stage.loss(self.model, rng)
 
 
 class _RunningMean:
