@@ -83,7 +83,7 @@ def _look_at_project(client: LabelStudioClient, settings: Settings, project_id: 
     if plan is not None:
         yield doctor.check_interaction(plan)
         yield from _look_at_tasks(client, settings, project, plan)
-    yield from _look_at_backends(client, settings, project)
+    yield from _look_at_backends(client, settings, project, plan)
 
 
 def _look_at_tasks(client: LabelStudioClient, settings: Settings, project: dict[str, Any], plan: LabelPlan) -> Iterator[Check]:
@@ -109,7 +109,9 @@ def _load_image(images: ImageLoader, uri: str, task_id: int) -> Check:
     return Check("first image", "ok", f"task {task_id}: {width} x {height} pixels in {time.monotonic() - started:.2f} s")
 
 
-def _look_at_backends(client: LabelStudioClient, settings: Settings, project: dict[str, Any]) -> Iterator[Check]:
+def _look_at_backends(
+    client: LabelStudioClient, settings: Settings, project: dict[str, Any], plan: LabelPlan | None = None
+) -> Iterator[Check]:
     backends = client.ml_backends(project["id"])
     probes = [_probe(backend, settings) for backend in backends]
     yield from doctor_backends.check_backends(backends, probes)
@@ -121,6 +123,8 @@ def _look_at_backends(client: LabelStudioClient, settings: Settings, project: di
         return
     status = probes[ours].status or {}
     yield from doctor_backends.check_service(status, project["id"])
+    if plan is not None:
+        yield from doctor_backends.check_label_lists(status, plan)
     secret = settings.webhook_secret is not None
     yield doctor_backends.check_webhooks(client.webhooks(project["id"]), backends, backends[ours]["url"], secret, WEBHOOK_HEADER)
     stored = _optional(client, f"/api/projects/{project['id']}/model-versions/") or {}

@@ -94,12 +94,17 @@ def describe_plan(plan: LabelPlan) -> str:
         labels = ", ".join(_describe_label(label) for label in control.labels[:_SHOWN])
         more = ", ..." if len(control.labels) > _SHOWN else ""
         source = f"labels from the task field {control.labels_field!r}" if control.labels_field else labels + more or "no labels"
-        outputs.append(f"{control.tag} {control.name!r} on {control.to_name!r}: {source}")
+        model = f" by {plan.model_of(control)}" if control.labels or control.labels_field else ""
+        outputs.append(f"{control.tag} {control.name!r} on {control.to_name!r}{model}: {source}")
     return "; ".join(outputs)
 
 
 def _describe_label(label: LabelSpec) -> str:
-    return label.value if label.phrases == (label.value,) else f"{label.value} (asked for as {', '.join(label.phrases)})"
+    remarks = (
+        [] if label.phrases == (label.value,) else [f"asked for as {', '.join(label.phrases)}" if label.phrases else "never asked for"]
+    )
+    remarks += ["stuff"] if label.is_stuff else []
+    return f"{label.value} ({'; '.join(remarks)})" if remarks else label.value
 
 
 def check_interaction(plan: LabelPlan) -> Check:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from backend.doctor import Check, Json
+from backend.label_plan import LabelPlan
 
 _UNCERTAINTY = "Uncertainty sampling"
 
@@ -101,6 +102,20 @@ def check_service(status: Json, project_id: int) -> list[Check]:
         where = f"task {failure['task_id']}" if failure.get("task_id") is not None else "the project"
         checks.append(Check("recent failure", "warn", f"{where} at {failure.get('at')}: {failure.get('reason')}"))
     return checks
+
+
+def check_label_lists(status: Json, plan: LabelPlan) -> list[Check]:
+    """Whether the service can look for labels together where the labeling config insists on it.
+
+    Args:
+        status: of the running service; says nothing of it while the model loads.
+        plan: of the project's labeling config.
+    """
+    named = [f"{control.tag} {control.name!r}" for control in plan.outputs if control.model == "sam-mi"]
+    if not named or status.get("label_lists") is not False:
+        return []
+    message = f'{", ".join(named)}: model="sam-mi", but the model that serves takes no list of labels, so every task fails'
+    return [Check("label lists", "fail", message, 'write model="ssp-sam" in the labeling config, or serve another profile')]
 
 
 def check_webhooks(webhooks: Sequence[Json], backends: Sequence[Json], backend_url: str, wants_secret: bool, header: str) -> Check:

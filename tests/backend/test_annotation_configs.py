@@ -32,6 +32,13 @@ CLASS_LIST = (
     LabelSpec("Tree", ("Tree",)),
     LabelSpec("Fruit", ("apple", "pear", "banana")),
 )
+THINGS = (
+    LabelSpec("Cat", ("Cat",)),
+    LabelSpec("Dog", ("Dog",)),
+    LabelSpec("Vehicle", ("car", "bus", "truck")),
+    LabelSpec("Fruit", ("apple", "pear", "banana")),
+)
+STUFF = (LabelSpec("Trees", ("tree",), is_stuff=True), LabelSpec("Flowers", ("rose", "tulip", "sunflower"), is_stuff=True))
 
 EXPECTED = {
     "text_prompt_brush": LabelPlan(
@@ -42,6 +49,13 @@ EXPECTED = {
     ),
     "label_list_brush": LabelPlan(
         IMAGES, (OutputControl("mask", "brush", "image", CLASS_LIST, "BrushLabels", score_threshold=0.4, max_regions=20),)
+    ),
+    "label_list_things_and_stuff": LabelPlan(
+        IMAGES,
+        (
+            OutputControl("things", "polygon", "image", THINGS, "PolygonLabels", max_regions=40, model="sam-mi"),
+            OutputControl("stuff", "brush", "image", STUFF, "BrushLabels", score_threshold=0.4, model="sam-mi"),
+        ),
     ),
     "smart_tools_and_text": LabelPlan(
         IMAGES,

@@ -30,6 +30,8 @@ from tests.factories import FakeEngine
 from tests.local_http import local_server
 
 PLAN = parse_label_config(CONFIG)
+LABELS_ONLY = """<View><Image name="i" value="$i"/>
+<BrushLabels name="b" toName="i"><Label value="Sky" model_kind="stuff"/><Label value="Dog" prompt=""/></BrushLabels></View>"""
 GIB = 2**30
 
 
@@ -49,9 +51,13 @@ GIB = 2**30
         pytest.param(check_token("legacy", {"legacy_api_tokens_enabled": False}), "warn", "switched off", id="legacy off"),
         pytest.param(check_token("legacy", {"legacy_api_tokens_enabled": True}), "ok", "legacy token", id="legacy on"),
         pytest.param(check_config("<View/>")[0], "fail", "Settings > Labeling Interface", id="config without image"),
-        pytest.param(check_config(CONFIG)[0], "ok", "BrushLabels 'brush' on 'image': Dog, Cat", id="good config"),
+        pytest.param(check_config(CONFIG)[0], "ok", "BrushLabels 'brush' on 'image' by ssp-sam: Dog, Cat", id="good config"),
         pytest.param(
             check_config(CONFIG.replace('value="Cat"', 'value="Cat" prompt="kitten"'))[0], "ok", "Cat (asked for as kitten)", id="words"
+        ),
+        pytest.param(check_config(LABELS_ONLY)[0], "ok", "'b' on 'i' by sam-mi: Sky (stuff), Dog (never asked for)", id="labels only"),
+        pytest.param(
+            check_config(LABELS_ONLY.replace('name="b"', 'name="b" model="sam"'))[0], "fail", "sam-mi or ssp-sam", id="no such model"
         ),
         pytest.param(check_interaction(PLAN), "ok", "smart keypoint tool, smart rectangle tool, text box", id="tools"),
         pytest.param(check_interaction(PLAN), "ok", "take the smart tool first", id="order of clicks"),

@@ -8,12 +8,15 @@ from backend.doctor import Check
 from backend.doctor_backends import (
     Probe,
     check_backends,
+    check_label_lists,
     check_loopback_guard,
     check_model_version,
     check_service,
     check_webhooks,
     is_loopback,
 )
+from backend.label_config import parse_label_config
+from tests.backend.messages import CONFIG
 
 URL = "http://wordmask:9090"
 OURS = Probe(status={"ready": True, "model_version": "v2", "recent_failures": []})
@@ -84,6 +87,22 @@ def test_service_tells_how_it_is(status: dict[str, Any], expected: list[tuple[st
 
 def hook(url: str = URL + "/webhook", **fields: Any) -> dict[str, Any]:
     return {"url": url, "is_active": True, "headers": {}} | fields
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "expected"),
+    [
+        pytest.param("sam-mi", {"label_lists": True}, [], id="served"),
+        pytest.param("sam-mi", {"label_lists": False}, [("label lists", "fail")], id="a model without lists"),
+        pytest.param("sam-mi", {"label_lists": None}, [], id="still loading"),
+        pytest.param("ssp-sam", {"label_lists": False}, [], id="not asked for"),
+    ],
+)
+def test_a_config_that_insists_on_lists_needs_a_model_that_takes_them(
+    model: str, status: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    plan = parse_label_config(CONFIG.replace('name="brush"', f'name="brush" model="{model}"'))
+    assert [(check.name, check.status) for check in check_label_lists(status, plan)] == expected
 
 
 @pytest.mark.parametrize(
