@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
@@ -12,6 +12,15 @@ from models.attention import attend, merge_heads, multi_head_attention, project_
 from models.conv_stem import ConvStem
 from models.devices import in_float32
 from models.ssp_sam.config import ClipConfig
+
+
+class PatchStreams(NamedTuple):
+    """Tokens on their way through the image tower."""
+
+    original: Tensor
+    """float ``[B, 1 + N, V]``."""
+    surgery: Tensor | None = None
+    """The same on the surgery path; ``None`` before the first block that has one."""
 
 
 class SurgeryClip(CLIP):  # type: ignore[misc]  # published without types
@@ -50,25 +59,40 @@ class SurgeryClip(CLIP):  # type: ignore[misc]  # published without types
         Returns:
             float ``[B, 1 + N, E]``, not normalised; token 0 is CLIP's own class token, the others come from the surgery path, row by row.
         """
+        return self.project(self.run_blocks(self.embed(image)))
+
+    def embed(self, image: Tensor) -> PatchStreams:
+        """First part of :meth:`encode_patches`: what enters the first block."""
         visual = self.visual
         patches = visual.conv1(image).flatten(2).transpose(1, 2)
         class_token = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
-        original = visual.ln_pre(torch.cat([class_token, patches], dim=1) + visual.positional_embedding)
+        return PatchStreams(visual.ln_pre(torch.cat([class_token, patches], dim=1) + visual.positional_embedding))
 
-        blocks = list(visual.transformer.resblocks)
+    def run_blocks(self, streams: PatchStreams, first: int = 0, last: int | None = None) -> PatchStreams:
+        """Second part: through the blocks ``first`` to ``last`` (without it; ``None``: to the end)."""
+        original, surgery = streams
+        blocks = list(self.visual.transformer.resblocks)
         plain = len(blocks) - self.surgery_blocks
-        for block in blocks[:plain]:
-            original = _block(block, original)
-        surgery = original
-        for block in blocks[plain:]:
+        for number, block in enumerate(blocks[:last]):
+            if number < first:
+                continue
+            if number < plain:
+                original = _block(block, original)
+                continue
             normed = block.ln_1(original)
             query, key, value = project_qkv(block.attn, normed, normed, normed)
-            surgery = surgery + block.attn.out_proj(merge_heads(attend(value, value, value)))
+            before = original if surgery is None else surgery
+            surgery = before + block.attn.out_proj(merge_heads(attend(value, value, value)))
             original = original + block.attn.out_proj(merge_heads(attend(query, key, value)))
             original = original + block.mlp(block.ln_2(original))
-        tokens = torch.cat([original[:, :1], surgery[:, 1:]], dim=1)
+        return PatchStreams(original, surgery)
+
+    def project(self, streams: PatchStreams) -> Tensor:
+        """Last part: the tokens in the joint space."""
+        original, surgery = streams
+        tokens = original if surgery is None else torch.cat([original[:, :1], surgery[:, 1:]], dim=1)
         with in_float32(tokens.device):  # what is compared, patch by patch, is the small difference between patches
-            projected: Tensor = visual.ln_post(tokens.float()) @ visual.proj
+            projected: Tensor = self.visual.ln_post(tokens.float()) @ self.visual.proj
         return projected
 
     def encode_words(self, ids: Tensor) -> tuple[Tensor, Tensor]:
