@@ -66,15 +66,17 @@ class WindowBlock(nn.Module):
             self._heads(_to_windows(part.roll((-shift, -shift), (2, 3)), window))
             for part in self.attention.project(self.norm1(tokens), guide)
         )
-        bias = None if shift == 0 else _shift_bias(side, window, shift, tokens)
+        bias = None
+        if shift:
+            bias = _shift_bias(side, window, shift, tokens).repeat(len(query) // (side // window) ** 2, 1, 1, 1)
         attended = attend(query, key, value, bias=bias).transpose(-3, -2).flatten(-2)
         tokens = tokens + _from_windows(self.proj(attended), tokens.shape, window).roll((shift, shift), (2, 3))
         answer: Tensor = tokens + self.mlp(self.norm2(tokens))
         return answer
 
     def _heads(self, windows: Tensor) -> Tensor:
-        """``[N, windows, L, D]`` -> ``[N, windows, heads, L, c]``."""
-        return windows.reshape(*windows.shape[:-1], self.heads, -1).transpose(-3, -2)
+        """``[N, windows, L, D]`` -> ``[N * windows, heads, L, c]``: four axes, as PyTorch's fast attention wants them."""
+        return windows.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
 
 
 class LabelBlock(nn.Module):

@@ -8,7 +8,6 @@ import torch
 
 from models.embedding_cache import EmbeddingCache
 from models.engine_options import DEFAULT_OPTIONS, EngineOptions
-from models.preprocess import clip_letterbox, sam_letterbox
 from models.proposals import EVERYTHING, ProposalOptions, Proposals
 from models.sam_mi.model import SamMi
 from models.sam_mi.presets import Preset
@@ -60,10 +59,6 @@ class SamMiEngine(SspSamEngine):
     ) -> Proposals:
         """See :class:`models.proposals.ProposingEngine`."""
         check_rgb_image(image)
-        size_hw = (image.shape[0], image.shape[1])
-        config = self._model.config
-        frames = Frames(
-            clip_letterbox(size_hw, config.clip.image_size, config.clip.letterbox), sam_letterbox(size_hw, config.sam.image_size)
-        )
+        frames = Frames.of((image.shape[0], image.shape[1]), self._model.config)
         with self._answering():
             return self._proposer.propose(self._image_features(image), frames, labels, background, options)

@@ -10,6 +10,9 @@ STUFF_WORDS = (
 )  # fmt: skip
 """What photographs show behind things; competes with the labels when a network has no background of its own."""
 
+TINY_CONFIGURATIONS = ("tiny", "tiny-2")
+"""Of the networks that this project trains on emoji scenes."""
+
 PLAIN_TEMPLATES = ("{}", "the {}", "a {}")
 
 
@@ -87,4 +90,4 @@ def tiny_preset() -> Preset:
 
 def preset_for(config_name: str) -> Preset:
     """The set of thresholds that belongs to a configuration of the networks, by its name."""
-    return tiny_preset() if config_name == "tiny" else public_preset()
+    return tiny_preset() if config_name in TINY_CONFIGURATIONS else public_preset()

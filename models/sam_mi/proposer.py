@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.devices import Compute
-from models.preprocess import Letterbox
+from models.preprocess import Letterbox, clip_letterbox, sam_letterbox
 from models.proposals import ProposalOptions, Proposals, ProposalStages
 from models.sam_mi.aggregation import Descriptors, JoinedMasks, aggregate, describe
 from models.sam_mi.canvas import cells_to_image, image_cells, image_slices, resize
@@ -26,6 +26,7 @@ from models.sam_mi.presets import Preset
 from models.sam_mi.question import Question, ask
 from models.sam_mi.region_points import Points, Region, find_regions, points_in_regions
 from models.sam_mi.sam_proposals import SamMasks, masks_at_points
+from models.ssp_sam.config import SspSamConfig
 from models.ssp_sam.model import ImageFeatures, SspSam
 from models.ssp_sam.tokenizer import PhraseTokenizer
 
@@ -38,6 +39,12 @@ class Frames(NamedTuple):
 
     clip: Letterbox
     sam: Letterbox
+
+    @classmethod
+    def of(cls, size_hw: tuple[int, int], config: SspSamConfig) -> Frames:
+        """Those of an image of that height and width."""
+        clip = clip_letterbox(size_hw, config.clip.image_size, config.clip.letterbox)
+        return cls(clip, sam_letterbox(size_hw, config.sam.image_size))
 
 
 class Look(NamedTuple):
@@ -85,7 +92,7 @@ class Proposer:
             options: thresholds and caps.
         """
         watch = _Watch()
-        look = self.look(features, frames, ask(labels, (*background, *self.preset.background_words), options.stuff))
+        look = self.look(features.clip_tokens, frames, ask(labels, (*background, *self.preset.background_words), options.stuff))
         watch.lap("cost_map")
         points = self.place_points(look, features, frames)
         watch.lap("points")
@@ -104,9 +111,9 @@ class Proposer:
         watch.lap("pixels")
         return Proposals(look.question.labels, found, proposals, _stages(look, masks, joined, asked, frames.clip, watch.seconds))
 
-    def look(self, features: ImageFeatures, frames: Frames, question: Question) -> Look:
-        """Compare every patch with every name."""
-        dense = F.normalize(dense_features(features.clip_tokens), dim=1)
+    def look(self, clip_tokens: Tensor, frames: Frames, question: Question) -> Look:
+        """Compare every patch with every name; tokens of one image, float ``[1, 1 + g * g, E]``."""
+        dense = F.normalize(dense_features(clip_tokens), dim=1)
         text = self._text([*question.names, *question.rivals])
         cost = cost_map(dense, text)[0]
         side = FINER * cost.shape[-1]

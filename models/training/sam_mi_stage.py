@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.preprocess import clip_letterbox, sam_letterbox
 from models.sam_mi.cost_map import cost_map
 from models.sam_mi.injection import MaskInput
 from models.sam_mi.model import FINER, ImageMaps, SamMi
@@ -114,11 +113,9 @@ class SamMiStage:
 
     def _masks(self, image: ImageFeatures, size_hw: tuple[int, int]) -> tuple[ImageMaps, Tensor]:
         """The maps of one image and its joined masks, soft, float ``[M, 4g, 4g]``."""
-        config, proposer = self.proposer.model.config, self.proposer
-        frames = Frames(
-            clip_letterbox(size_hw, config.clip.image_size, config.clip.letterbox), sam_letterbox(size_hw, config.sam.image_size)
-        )
-        look = proposer.look(image, frames, self.question)
+        proposer = self.proposer
+        frames = Frames.of(size_hw, proposer.model.config)
+        look = proposer.look(image.clip_tokens, frames, self.question)
         masks = proposer.ask_sam(proposer.place_points(look, image, frames), image, frames)
         joined = proposer.join(masks, proposer.describe(masks, look), look, frames, join_things=True)
         return maps_of(image, frames), joined.masks.soft
