@@ -16,12 +16,14 @@ from models import (
     Box,
     Engine,
     EngineMemoryError,
+    Judged,
     PlacedEngine,
     ProposalOptions,
     Proposals,
     ProposingEngine,
     RgbImage,
     Segment,
+    segment_judged,
 )
 
 _EVERYTHING = ProposalOptions()
@@ -146,6 +148,10 @@ class _SharedEngine:
     def segment(self, image: RgbImage, phrases: Sequence[str]) -> list[list[Segment]]:
         with self._slot():
             return self._engine.segment(image, phrases)
+
+    def segment_judged(self, image: RgbImage, phrases: Sequence[str]) -> list[Judged]:
+        with self._slot():
+            return segment_judged(self._engine, image, phrases)
 
     def segment_from_points(
         self,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
-from backend.claims import Ask, Best, Claim, Region
+from backend.claims import Ask, Best, Claim, Found
 from backend.images import LoadedImage
 from backend.label_config import LabelPlan, OutputControl
 from backend.label_lists import claims_of_list
 from backend.settings import Settings
 from backend.targets import asked_targets, target_of_prompt
-from models import Engine
+from models import Engine, Judged, answer_doubt, segment_judged
 
 ASKED_AT_ONCE = 64
 """Phrases in one call of the engine. Between calls other requests get their turn, and only the best masks are kept in memory."""
@@ -49,7 +49,7 @@ def asks_of_prompts(plan: LabelPlan, image_name: str, prompts: Sequence[str]) ->
     return asks
 
 
-def find_regions(asks: Sequence[Ask], image: LoadedImage, engine: Engine, settings: Settings, item_index: int | None) -> list[Region]:
+def find_regions(asks: Sequence[Ask], image: LoadedImage, engine: Engine, settings: Settings, item_index: int | None) -> Found:
     """Ask the engine everything at once and turn its answers into regions, control by control.
 
     Args:
@@ -64,6 +64,14 @@ def find_regions(asks: Sequence[Ask], image: LoadedImage, engine: Engine, settin
     phrases = list(dict.fromkeys(ask.phrase for ask in single))
     for start in range(0, len(phrases), ASKED_AT_ONCE):
         asked = phrases[start : start + ASKED_AT_ONCE]
-        answers = dict(zip(asked, engine.segment(image.rgb, asked), strict=True))
-        best.add(Claim.of(ask, segment) for ask in single for segment in answers.get(ask.phrase, ()))
-    return best.regions(item_index)
+        answers = dict(zip(asked, segment_judged(engine, image.rgb, asked), strict=True))
+        best.add(_claims(single, answers))
+    return best.found(item_index)
+
+
+def _claims(asks: Sequence[Ask], answers: Mapping[str, Judged]) -> Iterator[Claim]:
+    for ask in asks:
+        if ask.phrase in answers:
+            judged = answers[ask.phrase]
+            for segment in judged.segments:
+                yield Claim.of(ask, segment, answer_doubt(judged.evidence))

@@ -14,7 +14,6 @@ from backend.expressions import MAX_PROMPT_CHARS, asks_of_prompts, find_regions
 from backend.gestures import BoxGesture, Click, Gestures, TextGesture, parse_gestures
 from backend.images import ImageLoader, LoadedImage
 from backend.label_config import ImageObject, LabelPlan, with_task_labels
-from backend.predict import mean_score
 from backend.regions import segment_to_regions
 from backend.settings import Settings
 from backend.targets import target_of_label
@@ -73,7 +72,7 @@ def answer_gesture(
         regions += found
         if not found:
             problems.append("the clicks or boxes mark no object")
-    return InteractiveAnswer(tuple(regions), mean_score(regions), tuple(prompts), tuple(problems))
+    return InteractiveAnswer(tuple(regions), _mean_score(regions), tuple(prompts), tuple(problems))
 
 
 def _answer_prompt(
@@ -89,7 +88,7 @@ def _answer_prompt(
     refs = image_refs(task, image) if gesture.item_index is None else [_ref_at(task, image, gesture.item_index)]
     regions: list[Region] = []
     for ref in refs:
-        regions += find_regions(asks, images.load(ref.uri, task_id=task_id(task)), engine, settings, ref.item_index)
+        regions += find_regions(asks, images.load(ref.uri, task_id=task_id(task)), engine, settings, ref.item_index).regions
     return regions, asks[0].label.value
 
 
@@ -149,3 +148,7 @@ def _ref_at(task: Task, image: ImageObject, index: int | None) -> ImageRef:
     if place >= len(refs):
         raise ImageUnavailable(f"the gesture is on image {place} of a list of {len(refs)}; reload the task")
     return refs[place]
+
+
+def _mean_score(regions: Sequence[Region]) -> float:
+    return sum(float(region["score"]) for region in regions) / len(regions) if regions else 0.0

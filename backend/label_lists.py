@@ -62,10 +62,10 @@ def claims_of_list(asks: Sequence[Ask], image: RgbImage, engine: Engine) -> Iter
             if ask.label.is_stuff:
                 parts.setdefault((ask.control, ask.label), []).append((ask, one))
             else:
-                yield Claim(ask, one.score, one.segment)
+                yield Claim(ask, one.score, 1.0 - one.stability, one.segment)
     for same in parts.values():
         ask, best = max(same, key=lambda part: part[1].score)
-        yield Claim(ask, best.score, partial(_all_of_it, found, [one for _, one in same]))
+        yield Claim(ask, best.score, 1.0 - best.stability, partial(_all_of_it, found, [one for _, one in same]))
 
 
 def _all_of_it(found: Proposals, parts: Sequence[Proposal]) -> Segment:

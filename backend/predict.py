@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from backend.claims import Region
+from backend.claims import Found, Region
 from backend.errors import BackendError, EngineBusy
 from backend.expressions import MAX_PROMPT_CHARS, asks_of_labels, asks_of_prompts, find_regions
 from backend.images import ImageLoader
@@ -20,7 +20,7 @@ from backend.label_config import LabelPlan, with_task_labels
 from backend.label_lists import listed_controls
 from backend.settings import Settings
 from backend.tasks import Task, image_refs, task_data, task_id, task_prompts
-from models import Engine
+from models import Engine, task_doubt
 
 _MAX_PROMPTS = 100
 
@@ -43,8 +43,8 @@ class TaskPrediction:
         task_id: the task, where it has an id.
         outcome: only ``DONE`` has a prediction; the regions of the others are empty.
         regions: Label Studio regions.
-        score: mean score of the regions, higher = surer. 0 when nothing was found: no engine tells how sure it is of an absence, and a
-            project that shows the least sure tasks first should show these.
+        score: 1 minus the task's doubt, higher = surer: Label Studio's uncertainty sampling gives out the lowest first. 0 when nothing was
+            found: new images are where a model misses what is there.
         model_version: version of the engine that answered.
         reason: why a task failed or was postponed; for a task that is done, what could not be asked for.
     """
@@ -96,7 +96,7 @@ def predict_tasks(
         if deadline is not None and predictions and started + longest > deadline:
             break
         try:
-            regions, reason = predict_regions(tasks[index], plan, engine, images, settings, remembered or {})
+            found, reason = predict_regions(tasks[index], plan, engine, images, settings, remembered or {})
         except EngineBusy:
             break
         except BackendError as error:
@@ -105,8 +105,8 @@ def predict_tasks(
             logger.exception("task %s failed", task_id(tasks[index]))
             predictions[index] = _without(tasks[index], Outcome.FAILED, f"unexpected {type(error).__name__}", model_version)
         else:
-            score = mean_score(regions)
-            predictions[index] = TaskPrediction(task_id(tasks[index]), Outcome.DONE, tuple(regions), score, model_version, reason)
+            score = 1.0 - task_doubt(found.doubts)
+            predictions[index] = TaskPrediction(task_id(tasks[index]), Outcome.DONE, tuple(found.regions), score, model_version, reason)
         longest = max(longest, time.monotonic() - started)
     late = "the time for this request was used up; ask again"
     return [predictions.get(i) or _without(task, Outcome.POSTPONED, late, model_version) for i, task in enumerate(tasks)]
@@ -119,11 +119,11 @@ def predict_regions(
     images: ImageLoader,
     settings: Settings,
     remembered: Mapping[str, str],
-) -> tuple[list[Region], str | None]:
+) -> tuple[Found, str | None]:
     """Find the regions of one task, on all its images.
 
     Returns:
-        The regions, and what could not be asked for (``None`` when everything could).
+        The regions with their doubts, and what could not be asked for (``None`` when everything could).
 
     Raises:
         ImageUnavailable: one of the images cannot be had.
@@ -132,19 +132,17 @@ def predict_regions(
     plan = with_task_labels(plan, task_data(task))
     prompts, problem = _usable_prompts(task_prompts(task, plan.prompt_field or settings.prompt_field))
     regions: list[Region] = []
+    doubts: list[float] = []
     for image in plan.images:
         listed = listed_controls(plan, image.name, engine, has_prompts=bool(prompts))
         asks = asks_of_prompts(plan, image.name, prompts) + asks_of_labels(plan, image.name, remembered, settings, listed)
         if not asks:
             continue
         for ref in image_refs(task, image):
-            regions += find_regions(asks, images.load(ref.uri, task_id=task_id(task)), engine, settings, ref.item_index)
-    return regions, problem
-
-
-def mean_score(regions: Sequence[Region]) -> float:
-    """Mean of the regions' scores, 0 for none."""
-    return sum(float(region["score"]) for region in regions) / len(regions) if regions else 0.0
+            found = find_regions(asks, images.load(ref.uri, task_id=task_id(task)), engine, settings, ref.item_index)
+            regions += found.regions
+            doubts += found.doubts
+    return Found(regions, doubts), problem
 
 
 def _usable_prompts(prompts: list[str]) -> tuple[list[str], str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from backend.images import ImageLoader
 from backend.label_config import parse_label_config
 from backend.predict import Outcome, TaskPrediction, predict_tasks
 from backend.regions import region_to_mask
+from models import Evidence, Judged, RgbImage
 from tests.backend.messages import CONFIG
 from tests.factories import FakeEngine, fake_mask, make_data_uri, make_image, make_settings, make_task
 
@@ -97,6 +99,25 @@ def test_several_instances_of_a_phrase_are_several_regions_with_ids_of_their_own
     (prediction,) = predict([make_task()], FakeEngine(instances={"Dog": 3, "Cat": 0}))
     assert labels_of(prediction) == ["Dog"] * 3
     assert len({region["id"] for region in prediction.regions}) == 3
+
+
+def test_the_score_of_a_task_is_that_of_its_weakest_answer(predict: Any) -> None:
+    (prediction,) = predict([make_task()], FakeEngine(scores={"Dog": 0.95, "Cat": 0.3}))
+    assert prediction.score == pytest.approx(0.3)
+    (prediction,) = predict([make_task()], FakeEngine(scores={"Dog": 0.95}, instances={"Cat": 0}))
+    assert prediction.score == pytest.approx(0.95)
+
+
+def test_an_engine_that_judges_itself_is_believed_about_its_doubt(predict: Any) -> None:
+    class Judging(FakeEngine):
+        def segment_judged(self, image: RgbImage, phrases: Sequence[str]) -> list[Judged]:
+            stability = {"Dog": 0.8, "Cat": 0.6}
+            answers = self.segment(image, phrases)
+            return [Judged(found, Evidence(True, 0.9, 0.9, stability[one])) for one, found in zip(phrases, answers, strict=True)]
+
+    (prediction,) = predict([make_task()], Judging())
+    assert prediction.score == pytest.approx(0.6)
+    assert [region["score"] for region in prediction.regions] == [0.9, 0.9], "regions keep the scores of their segments"
 
 
 def test_nothing_found_is_an_empty_prediction_of_score_zero(predict: Any) -> None:
