@@ -69,8 +69,8 @@ PUBLISHED_SWITCHES: dict[str, dict[str, object]] = {
     "clip": {"letterbox": "centre", "conv_stem": None},
     "sam": {"conv_stem": None, "high_resolution_skips": False},
     "head": {
-        "published_extras": True, "patch_norm": "tokens", "patch_positions": False, "directed_positions": False, "word_tokens": False,
-        "word_identities": False, "point_prompts": False, "presence": False,
+        "published_extras": True, "patch_norm": "tokens", "patch_positions": False, "directed_positions": False, "patch_shapes": False,
+        "word_tokens": False, "word_identities": False, "point_prompts": False, "presence": False,
     },
 }  # fmt: skip
 """How the switches of a configuration must stand: any other way the official code would compute something else from the same file."""

@@ -122,6 +122,9 @@ class HeadConfig:
     """Switch: SAM's own dense positional code, projected, joins the patches. Needs equal CLIP and SAM grids."""
     directed_positions: bool = False
     """Switch: the phrase scales those positions, so that "how far to the left" is a feature of each patch. Needs ``patch_positions``."""
+    patch_shapes: bool = False
+    """Switch: SAM's embedding of its cell joins each patch. It tells how large the object there is, which CLIP's patches hardly do.
+    Needs ``patch_positions``."""
     word_tokens: bool = False
     """Switch: the words themselves join the prompt generator's sequence."""
     word_identities: bool = False
@@ -134,8 +137,10 @@ class HeadConfig:
     def __post_init__(self) -> None:
         _positive(self, "mixing_width", "gru_hidden", "prompts", "generator_layers")
         _divides(self, "mixing_heads", "mixing_width")
-        if self.directed_positions and not self.patch_positions:
-            raise ValueError("HeadConfig.directed_positions scales the positions of patches; set patch_positions=True as well")
+        if (self.directed_positions or self.patch_shapes) and not self.patch_positions:
+            raise ValueError(
+                "HeadConfig.directed_positions and patch_shapes build on the positions of patches; set patch_positions=True as well"
+            )
         if self.point_prompts and not self.presence:
             raise ValueError("HeadConfig.point_prompts attends by the relevance logits; set presence=True as well")
 
@@ -239,9 +244,10 @@ def tiny(vocab_size: int = 512) -> SspSamConfig:
 
 
 def tiny_2(vocab_size: int = 512) -> SspSamConfig:
-    """What the recipe trains now: :func:`tiny` with two more switches, for positions. The shipped weights are still of ``tiny``."""
+    """What the recipe trains now: :func:`tiny` with three more switches, for positions and sizes.
+    The shipped weights are of ``tiny``."""
     base = tiny(vocab_size)
-    return replace(base, name="tiny-2", head=replace(base.head, directed_positions=True, word_identities=True))
+    return replace(base, name="tiny-2", head=replace(base.head, directed_positions=True, patch_shapes=True, word_identities=True))
 
 
 def contract() -> SspSamConfig:

@@ -98,7 +98,7 @@ class SspSam(nn.Module):
         cell_codes = positional_code(self.sam)
         words, phrase = self.linguistic_adapter(phrases.words, phrases.padding)
         fused = self.visual_adapter(images.clip_tokens, phrases.sentence, words, phrases.padding)
-        tokens = self.generator(fused, phrase, words, cell_codes)
+        tokens = self.generator(fused, phrase, words, cell_codes, images.sam.embedding.flatten(2).mT)
         box = self.box_head(tokens.box_token)
         relevance, presence = None, None
         earlier: tuple[Tensor, ...] = ()

@@ -57,6 +57,7 @@ class PromptGenerator(nn.Module):
         self.mix = nn.Linear(head.mixing_width, width)
         self.word_mix = nn.Linear(head.mixing_width, width) if head.word_tokens else None
         self.position_mix = nn.Linear(width, width) if head.patch_positions else None
+        self.shape_mix = nn.Linear(width, width, bias=False) if head.patch_shapes else None
         self.direction = nn.Linear(head.mixing_width, width) if head.directed_positions else None
         self.box_token = nn.Embedding(1, width)
         self.prompt_tokens = nn.Embedding(head.prompts, width)
@@ -66,8 +67,10 @@ class PromptGenerator(nn.Module):
         for parameter in self.layers.parameters():
             if parameter.ndim > 1:
                 nn.init.xavier_uniform_(parameter)
+        if self.shape_mix is not None:
+            nn.init.zeros_(self.shape_mix.weight)
 
-    def forward(self, fused: Tensor, phrase: Tensor, words: Tensor, patch_positions: Tensor) -> GeneratorOutput:
+    def forward(self, fused: Tensor, phrase: Tensor, words: Tensor, patch_positions: Tensor, sam_patches: Tensor) -> GeneratorOutput:
         """Generate prompts.
 
         Args:
@@ -75,10 +78,13 @@ class PromptGenerator(nn.Module):
             phrase: float ``[K, D]`` of the linguistic adapter.
             words: projected words float ``[K, T, D]``; read only with the switch ``word_tokens``.
             patch_positions: SAM's code of every cell, float ``[N, d]``; read only with the switch ``patch_positions``.
+            sam_patches: SAM's embedding of every cell, float ``[K, N, d]``; read only with the switch ``patch_shapes``.
         """
         patches = self.mix(torch.tanh(fused) * torch.tanh(phrase).unsqueeze(1))
         if self.position_mix is not None:
             where = self.position_mix(patch_positions)
+            if self.shape_mix is not None:
+                where = where + self.shape_mix(sam_patches)
             if self.direction is not None:
                 where = where * (1 + self.direction(phrase)).unsqueeze(1)
             patches = patches + where

@@ -56,7 +56,7 @@ class TinyRecipe:
     clip: StageConfig = field(default_factory=lambda: StageConfig(steps=3000, batch_size=16, learning_rate=1e-3))
     sam: StageConfig = field(default_factory=lambda: StageConfig(steps=2200, batch_size=16, learning_rate=8e-4))
     prompt: StageConfig = field(default_factory=lambda: StageConfig(steps=1000, batch_size=8, learning_rate=1e-3, warmup_steps=60))
-    joint: StageConfig = field(default_factory=lambda: StageConfig(steps=1200, batch_size=10, learning_rate=4e-4))
+    joint: StageConfig = field(default_factory=lambda: StageConfig(steps=1000, batch_size=10, learning_rate=4e-4))
     expressions_per_image: int = 8
 
 
@@ -144,7 +144,7 @@ class TinyTraining:
         expressions = ExpressionSampler(self._train_set, scenes, self.tokenizer, recipe.expressions_per_image, weights)
         if name == "prompt":
             return PromptStage(recipe.prompt, expressions, self._label_text)
-        return JointStage(recipe.joint, expressions, self._label_text, SamStage(recipe.sam, scenes, prompts_per_image=8))
+        return JointStage(recipe.joint, expressions, self._label_text, SamStage(recipe.sam, scenes, prompts_per_image=6))
 
     def _mixed(self, dense_share: float) -> SceneSampler:
         return SceneSampler([(self._dense_set, dense_share), (self._train_set, 1 - dense_share)], CLASSES, COLORS)

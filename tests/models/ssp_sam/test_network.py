@@ -213,9 +213,25 @@ def test_directed_positions_let_two_phrases_see_the_same_place_differently():
     phrases = torch.randn(2, 128)
 
     def patches_differ() -> bool:
-        first, second = generator(fused, phrases, words, where).patches
+        first, second = generator(fused, phrases, words, where, fused).patches
         return not torch.allclose(first, second, atol=1e-4)
 
     assert patches_differ()
     generator.direction.weight.zero_()
     assert not patches_differ(), "nothing else in this input tells the phrases apart"
+
+
+@torch.no_grad()
+def test_patch_shapes_bring_in_what_sam_sees_and_start_at_nothing():
+    torch.manual_seed(0)
+    generator = SspSam(tiny_2()).generator.eval()
+    fused, words, phrase = torch.randn(1, generator.patches, 128), torch.zeros(1, 24, 128), torch.randn(1, 128)
+    where, shapes = torch.randn(generator.patches, 128), torch.randn(2, 1, generator.patches, 128)
+
+    def shapes_differ() -> bool:
+        first, second = (generator(fused, phrase, words, where, one).patches for one in shapes)
+        return not torch.equal(first, second)
+
+    assert not shapes_differ(), "the weight is zero at first"
+    generator.shape_mix.weight.normal_()
+    assert shapes_differ()
