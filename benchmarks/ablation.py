@@ -1,0 +1,307 @@
+"""What every part of the label-list network is worth: rows 0 to 8 of the ablation, on scenes that training never saw.
+
+Run alone: ``.venv/bin/python benchmarks/ablation.py``; ``--write docs/ablation.md`` also keeps the tables. All rows stand on the same
+weights: a part is taken away by shutting its gates, which is what the network knew while a tenth of its training images had no mask at
+all. Masks are asked on SAM's 32 x 32 grid up to row 5, afterwards at our own points. Weights without a trained network, and trained ones
+beside their own table, give the table of the zero-training mode, where the soft correction stands for the low-frequency injection and
+nothing for the high-frequency one.
+
+The last line is one JSON object: mode -> row -> split -> figures in percent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from ablation_masks import Damage, anywhere, damaged, eroded, eroded_and_shifted, exactly, shifted, vote, whole_grid
+from rich.console import Console
+from rich.progress import track
+
+from models.data.emoji_scenes import CLASSES, SceneSet
+from models.embedding_cache import EmbeddingCache
+from models.evaluation_splits import prepare_split
+from models.proposal_evaluation import LabelledImage, labelled_scenes
+from models.proposals import EVERYTHING
+from models.sam_mi.aggregation import JoinedMasks
+from models.sam_mi.cost_map import Evidence
+from models.sam_mi.model import SamMi
+from models.sam_mi.pixels import label_map
+from models.sam_mi.proposer import Frames, Look, Proposer
+from models.sam_mi.question import ask
+from models.sam_mi.region_points import Points
+from models.sam_mi.sam_proposals import SamMasks, no_masks
+from models.sam_mi.trained import TrainedProposer
+from models.sam_mi.weights import build_engine
+from models.semantic_metrics import BACKGROUND, Counts, LabelMap, count_pairs, semantic_scores
+from models.ssp_sam.model import ImageFeatures
+from models.types import RgbImage
+from models.weights_folder import find_weights
+
+SCENES_OF_A_SPLIT = 500
+"""As many as ``wordmask evaluate`` makes, so that both share the folder."""
+SPLITS = ("held-out-scenes", "compositions", "openmoji")
+SEED = 9
+POINT_COUNTS = (8, 16, 41, 64, 1024)
+GATES = {"low": ("low.intra_gate", "low.inter_gate", "low.cost_gate"), "high": ("high1.gate", "high2.gate")}
+
+Where = Literal["grid", "own"] | int
+"""Which points SAM is asked at: all of the grid, our own, or so many."""
+Use = Literal["nothing", "vote", "low", "high", "both"]
+"""What becomes of the masks: they vote, or they are injected."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    number: str
+    title: str
+    use: Use
+    where: Where = "own"
+    joined: bool = True
+    damage: Damage | None = None
+
+
+ROWS = (
+    Row("0", "base: no masks", "nothing"),
+    Row("1", "+ masks of the grid vote by majority", "vote", "grid", joined=False),
+    Row("2", "masks of the grid, low frequency alone", "low", "grid", joined=False),
+    Row("3", "masks of the grid, high frequency alone", "high", "grid", joined=False),
+    Row("4", "masks of the grid, both frequencies", "both", "grid", joined=False),
+    Row("5", "4 + aggregation of masks", "both", "grid"),
+    Row("6", "5 at our own points: the whole", "both"),
+    Row("6v", "our masks vote by majority instead", "vote"),
+    Row("7a", "6, every mask eroded by 10 %", "both", damage=eroded),
+    Row("7b", "6, every mask shifted by 10 %", "both", damage=shifted),
+    Row("7c", "6, eroded and shifted", "both", damage=eroded_and_shifted),
+    Row("7d", "6, every mask at a random place", "both", damage=anywhere),
+    Row("7v", "6v, eroded and shifted", "vote", damage=eroded_and_shifted),
+    *(Row(f"8.{count}", f"6 at {count} points", "both", count) for count in POINT_COUNTS),
+)
+
+
+class Mode:
+    """One way to answer: a proposer, and for the trained one its network with parts taken away.
+
+    Args:
+        name: for tables.
+        proposer: everything switched on.
+    """
+
+    def __init__(self, name: str, proposer: Proposer) -> None:
+        self.name, self.proposer = name, proposer
+        self.is_trained = isinstance(proposer, TrainedProposer)
+        self.without = {"both": proposer}
+        if isinstance(proposer, TrainedProposer):
+            self.without |= {"low": without(proposer, "high"), "high": without(proposer, "low")}
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Those that mean something: without training, nothing is injected at high frequency."""
+        return ROWS if self.is_trained else tuple(row for row in ROWS if row.number not in ("3", "4"))
+
+
+def without(proposer: TrainedProposer, part: str) -> TrainedProposer:
+    """The same with the gates of a part shut."""
+    network: SamMi = copy.deepcopy(proposer.network)
+    for name in GATES[part]:
+        network.get_parameter(name).zero_()
+    changed = copy.copy(proposer)
+    changed.network = network
+    return changed
+
+
+class Case:
+    """One image in one mode; masks are made when first asked for, and once."""
+
+    def __init__(self, mode: Mode, features: ImageFeatures, frames: Frames) -> None:
+        self.mode, self.features, self.frames = mode, features, frames
+        question = ask(CLASSES, mode.proposer.preset.background_words, EVERYTHING.stuff)
+        self.look: Look = mode.proposer.look(features.clip_tokens, frames, question)
+        self.side = self.look.words.nothing.shape[-1]
+        self._masks: dict[Where, SamMasks] = {}
+
+    @cached_property
+    def own_points(self) -> Points:
+        return self.mode.proposer.place_points(self.look, self.features, self.frames)
+
+    @cached_property
+    def base(self) -> Evidence:
+        """What is seen without any mask."""
+        nothing = no_masks(self.side, self.features.clip_tokens.device)
+        return self.mode.proposer.refine(self.look, JoinedMasks(nothing, ()), self.features, self.frames)
+
+    def points(self, where: Where) -> Points:
+        if where == "own":
+            return self.own_points
+        if where == "grid":
+            return whole_grid(self.frames.clip, self.side // 2)
+        return exactly(self.own_points, where, self.frames.clip, self.side // 2)
+
+    def masks(self, row: Row, rng: np.random.Generator) -> SamMasks:
+        """What the row works with, joined if it says so."""
+        if row.where not in self._masks:
+            self._masks[row.where] = self.mode.proposer.ask_sam(self.points(row.where), self.features, self.frames)
+        masks = self._masks[row.where]
+        if row.damage is not None:
+            masks = damaged(masks, row.damage, rng)
+        return self._join(masks) if row.joined else masks
+
+    def pixels(self, words: Evidence) -> LabelMap:
+        return label_map(words, self.look.question.place, self.frames.clip)
+
+    def answer(self, row: Row, masks: SamMasks) -> LabelMap:
+        """The label of every pixel."""
+        if row.use == "nothing":
+            return self.pixels(self.base)
+        if row.use == "vote":
+            words = self.pixels(self.base)
+            return vote(masks, words, words, self.frames.clip)
+        # Without training the soft correction is all there is, whatever the row injects.
+        proposer = self.mode.without.get(row.use, self.mode.proposer)
+        return self.pixels(proposer.refine(self.look, JoinedMasks(masks, ()), self.features, self.frames))
+
+    def _join(self, masks: SamMasks) -> SamMasks:
+        seen = self.mode.proposer.describe(masks, self.look)
+        return self.mode.proposer.join(masks, seen, self.look, self.frames, join_things=True).masks
+
+
+@dataclass
+class Sums:
+    """One row on one split."""
+
+    found: Counts = field(default_factory=lambda: np.zeros((len(CLASSES) + 1,) * 2, np.int64))
+    best: Counts = field(default_factory=lambda: np.zeros((len(CLASSES) + 1,) * 2, np.int64))
+    points: int = 0
+    masks: int = 0
+    objects: int = 0
+    images: int = 0
+
+    def add(self, wanted: LabelledImage, case: Case, row: Row) -> None:
+        """Take in one image."""
+        rng = np.random.default_rng([SEED, self.images])
+        self.images += 1
+        self.objects += len(wanted.objects)
+        masks = no_masks(case.side, case.features.clip_tokens.device)
+        if row.use != "nothing":
+            masks = case.masks(row, rng)
+            self.points += len(case.points(row.where).cells)
+            self.masks += len(masks.logits)
+            achievable = vote(masks, wanted.label_map, np.zeros_like(wanted.label_map), case.frames.clip)
+            self.best += count_pairs(wanted.label_map, achievable, len(CLASSES))
+        self.found += count_pairs(wanted.label_map, case.answer(row, masks), len(CLASSES))
+
+    def figures(self) -> dict[str, float | None]:
+        """mIoU and pixel accuracy; what masks labelled by the ground truth would reach; points per image, masks per object."""
+        scores = semantic_scores(self.found, CLASSES, BACKGROUND)
+        achievable = semantic_scores(self.best, CLASSES, BACKGROUND).miou if self.masks else None
+        return {
+            "miou": _percent(scores.miou),
+            "pixel_accuracy": _percent(scores.pixel_accuracy),
+            "achievable_miou": _percent(achievable),
+            "points": self.points / self.images,
+            "masks_per_object": self.masks / max(1, self.objects),
+        }
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+@torch.inference_mode()
+def measure(
+    modes: Sequence[Mode], encode: Callable[[RgbImage], ImageFeatures], scenes: SceneSet, count: int
+) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Mode -> row -> figures on the first scenes of one split."""
+    sums = {mode.name: {row.number: Sums() for row in mode.rows} for mode in modes}
+    images = labelled_scenes(scenes, CLASSES, count)
+    for wanted in track(images, total=count, description=str(scenes.manifest["split"]), console=Console(stderr=True), transient=True):
+        features = encode(wanted.image)
+        height, width = wanted.label_map.shape
+        frames = Frames.of((height, width), modes[0].proposer.model.config)
+        for mode in modes:
+            case = Case(mode, features, frames)
+            for row in mode.rows:
+                sums[mode.name][row.number].add(wanted, case, row)
+    return {mode: {number: one.figures() for number, one in rows.items()} for mode, rows in sums.items()}
+
+
+def markdown(mode: Mode, figures: dict[str, dict[str, dict[str, float | None]]]) -> Iterator[str]:
+    """The table of one mode, line by line; ``figures`` are split -> row -> figures."""
+    splits = list(figures)
+    yield f"### {mode.name}\n"
+    yield f"| row | | {' | '.join(f'mIoU, {split}' for split in splits)} | achievable | points | masks per object |"
+    yield "|---|---|" + "---:|" * (len(splits) + 3)
+    for row in mode.rows:
+        first = figures[splits[0]][row.number]
+        cells = [_cell(figures[split][row.number]["miou"]) for split in splits]
+        cells += [_cell(first[name]) if first["points"] else "-" for name in ("achievable_miou", "points", "masks_per_object")]
+        yield f"| {row.number} | {row.title} | {' | '.join(cells)} |"
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def modes_of(profile: str, cache: EmbeddingCache) -> tuple[str, list[Mode], Callable[[RgbImage], ImageFeatures]]:
+    """Version of the weights, the modes they allow, and their image encoders."""
+    folder = find_weights(profile)
+    zero = build_engine(folder, torch.device("cpu"), cache, trained=False)
+    modes = [Mode("zero-training", zero._proposer)]
+    if "sam_mi" in folder.manifest:
+        modes.insert(0, Mode("trained", build_engine(folder, torch.device("cpu"), cache)._proposer))
+    return folder.version, modes, zero._images.features
+
+
+def main() -> None:
+    """Measure, print the tables, then the figures as JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--profile", default="tiny", help="profile or weights folder")
+    parser.add_argument("--scenes", type=int, default=100, help="of every split")
+    parser.add_argument("--data", type=Path, default=Path("runs/evaluation"))
+    parser.add_argument("--write", type=Path, help="Markdown file for the tables")
+    asked = parser.parse_args()
+    version, modes, encode = modes_of(asked.profile, EmbeddingCache(0))
+    found = {split: measure(modes, encode, prepare_split(split, SCENES_OF_A_SPLIT, asked.data), asked.scenes) for split in SPLITS}
+    figures: dict[str, Any] = {mode.name: {split: found[split][mode.name] for split in SPLITS} for mode in modes}
+    tables = "\n\n".join("\n".join(markdown(mode, figures[mode.name])) for mode in modes)
+    print(tables)
+    if asked.write is not None:
+        command = f".venv/bin/python benchmarks/ablation.py --scenes {asked.scenes} --write {asked.write}"
+        asked.write.write_text(PAGE.format(version=version, scenes=asked.scenes, command=command, tables=tables), encoding="utf-8")
+    print(json.dumps({"version": version, "scenes": asked.scenes, "modes": figures}))
+
+
+PAGE = """# What every part of label lists is worth
+
+Weights `{version}`, the first {scenes} scenes of each split, all 118 labels asked on every image, every pixel judged. The command that
+prints this page:
+
+```
+{command}
+```
+
+{tables}
+
+"Achievable" is the mIoU on held-out scenes if every mask got the label that most of its pixels really have; points and masks are those of
+held-out scenes, too, masks after what the row does with them. OpenMoji is artwork that training never saw.
+
+All rows stand on the same weights. What a row leaves out is taken away by shutting its gates, or by giving the network no masks; a network
+trained without that part from the start may do better than its row says. Without training, the map of words is the base and the soft
+correction by masks (strength as shipped) stands in rows 2, 5 and later; there is no injection at high frequency, hence no rows 3 and 4.
+"Eroded" takes the tenth of a mask's cells that lie nearest to its border, "shifted" moves it by a tenth of the root of its area in a random
+direction, always every mask, before masks are aggregated. Row 8.1024 asks SAM at every cell of the image.
+"""
+
+
+if __name__ == "__main__":
+    main()
