@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from models.answer import Evidence, Judged, JudgingEngine
+    from models.before_after import write_before_after
     from models.checkpoints.convert import convert_checkpoint
     from models.checkpoints.registry import Checkpoint, Profile, Registry, RegistryError, UpstreamPart, read_registry
     from models.checkpoints.verify import CheckpointReport, verify_checkpoint
@@ -34,12 +35,22 @@ if TYPE_CHECKING:
     from models.evaluation_splits import REPORTED_SPLITS, evaluate_split, prepare_split
     from models.figures import figure_tables
     from models.image_vectors import image_vector
+    from models.finetuning.finetune import fine_tune
+    from models.finetuning.request import (
+        FineTuneConfig,
+        FineTuned,
+        FineTuneError,
+        FineTuneProgress,
+        FineTuning,
+        published_finetuning,
+    )
     from models.loading import load_engine
     from models.masks import coco_rle_to_mask, mask_to_coco_rle
     from models.model_card import ModelCard
     from models.proposal_figure import draw_stages
     from models.proposals import Proposal, ProposalOptions, Proposals, ProposalStages, ProposingEngine
     from models.render import draw_overlay
+    from models.report.charts import Series, line_chart
     from models.report.comparison_page import write_comparison
     from models.report.page import write_report
     from models.results.comparison import compare_results
@@ -50,6 +61,7 @@ if TYPE_CHECKING:
     from models.training.sam_mi_recipe import train_sam_mi
     from models.training.tiny_recipe import TrainingRun, train_tiny
     from models.types import BoolMask, Box, RgbImage, Segment
+    from models.version_folder import VersionManifest, read_version
     from models.weights_folder import WeightsError, WeightsFolder, find_weights, profiles
 
 _HOME_OF = {
@@ -74,6 +86,11 @@ _HOME_OF = {
     "Expression": "models.data.sample",
     "Judged": "models.answer",
     "JudgingEngine": "models.answer",
+    "FineTuneConfig": "models.finetuning.request",
+    "FineTuneError": "models.finetuning.request",
+    "FineTuneProgress": "models.finetuning.request",
+    "FineTuned": "models.finetuning.request",
+    "FineTuning": "models.finetuning.request",
     "ModelCard": "models.model_card",
     "PlacedEngine": "models.engine",
     "Profile": "models.checkpoints.registry",
@@ -92,9 +109,11 @@ _HOME_OF = {
     "Sample": "models.data.sample",
     "Segment": "models.types",
     "Selection": "models.dataset_evaluation",
+    "Series": "models.report.charts",
     "Target": "models.data.sample",
     "TrainingRun": "models.training.tiny_recipe",
     "UpstreamPart": "models.checkpoints.registry",
+    "VersionManifest": "models.version_folder",
     "WeightsError": "models.weights_folder",
     "WeightsFolder": "models.weights_folder",
     "answer_doubt": "models.doubt",
@@ -112,17 +131,21 @@ _HOME_OF = {
     "evaluate_split_with_rows": "models.results.scenes",
     "figure_tables": "models.figures",
     "find_weights": "models.weights_folder",
+    "fine_tune": "models.finetuning.finetune",
     "image_digest": "models.digests",
     "image_vector": "models.image_vectors",
     "instance_tables": "models.results.tables",
+    "line_chart": "models.report.charts",
     "list_devices": "models.device_report",
     "load_engine": "models.loading",
     "load_results": "models.results.document",
     "mask_to_coco_rle": "models.masks",
     "prepare_split": "models.evaluation_splits",
     "profiles": "models.weights_folder",
+    "published_finetuning": "models.finetuning.request",
     "read_dataset": "models.data.readers",
     "read_registry": "models.checkpoints.registry",
+    "read_version": "models.version_folder",
     "result_tables": "models.results.tables",
     "save_results": "models.results.document",
     "segment_judged": "models.doubt",
@@ -131,6 +154,7 @@ _HOME_OF = {
     "train_sam_mi": "models.training.sam_mi_recipe",
     "train_tiny": "models.training.tiny_recipe",
     "verify_checkpoint": "models.checkpoints.verify",
+    "write_before_after": "models.before_after",
     "write_comparison": "models.report.comparison_page",
     "write_report": "models.report.page",
 }
@@ -158,6 +182,11 @@ __all__ = [
     "Expression",
     "Judged",
     "JudgingEngine",
+    "FineTuneConfig",
+    "FineTuneError",
+    "FineTuneProgress",
+    "FineTuned",
+    "FineTuning",
     "ModelCard",
     "PlacedEngine",
     "Profile",
@@ -175,9 +204,11 @@ __all__ = [
     "Sample",
     "Segment",
     "Selection",
+    "Series",
     "Target",
     "TrainingRun",
     "UpstreamPart",
+    "VersionManifest",
     "WeightsError",
     "WeightsFolder",
     "answer_doubt",
@@ -195,17 +226,21 @@ __all__ = [
     "evaluate_split_with_rows",
     "figure_tables",
     "find_weights",
+    "fine_tune",
     "image_digest",
     "image_vector",
     "instance_tables",
+    "line_chart",
     "list_devices",
     "load_engine",
     "load_results",
     "mask_to_coco_rle",
     "prepare_split",
     "profiles",
+    "published_finetuning",
     "read_dataset",
     "read_registry",
+    "read_version",
     "result_tables",
     "save_results",
     "segment_judged",
@@ -214,6 +249,7 @@ __all__ = [
     "train_sam_mi",
     "train_tiny",
     "verify_checkpoint",
+    "write_before_after",
     "write_comparison",
     "write_report",
 ]

@@ -89,8 +89,8 @@ def _open_version(path: Path) -> WeightsFolder:
     base = open_weights_folder(_place_of(manifest.base.profile))
     if base.digest != manifest.base.digest:
         raise WeightsError(
-            f"{path / VERSION_FILE} changes the weights {manifest.base.version} of {manifest.base.profile}, but there are {base.version} now; "
-            "a version answers with the weights it was trained on only: train it again"
+            f"{path / VERSION_FILE} changes the weights {manifest.base.version} of {manifest.base.profile}, but {base.version} lies "
+            "there now; a version answers only with the weights it was trained on: train it again"
         )
     return replace(base, manifest={**base.manifest, **manifest.engine}, version=manifest.version, delta=path / DELTA_FILE)
 

@@ -25,7 +25,7 @@ WINDOW_BYTES = 256 * 2**20
 
 
 def load_weights(folder: WeightsFolder, tensors: Mapping[str, Tensor]) -> None:
-    """Copy the weights into a network's ``state_dict()``, exactly or not at all; of a fine-tuned version, its tensors over those of its base.
+    """Copy the weights into a network's ``state_dict()``, exactly or not at all; a version's tensors over those of its base.
 
     Raises:
         WeightsError: a file is damaged or does not fit.

@@ -82,5 +82,5 @@ def _trunk_digest(model: SspSam, first: int, compute: Compute) -> str:
     return digest.hexdigest()
 
 
-def _bytes(tensor: Tensor) -> memoryview:
-    return memoryview(np.ascontiguousarray(tensor.detach().cpu().numpy())).cast("B")
+def _bytes(tensor: Tensor) -> bytes:
+    return np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes()

@@ -13,8 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-PROJECTIONS = ("in_proj_weight", "qkv.weight", "out_proj.weight", "proj.weight", "c_fc.weight", "c_proj.weight", "lin1.weight", "lin2.weight")
-"""Ends of the names of those weights in CLIP's and SAM's blocks that get adapters."""
+PROJECTIONS = (
+    *("in_proj_weight", "out_proj.weight", "c_fc.weight", "c_proj.weight"),  # CLIP's
+    *("qkv.weight", "proj.weight", "lin1.weight", "lin2.weight"),  # SAM's
+)
+"""Ends of the names of those weights in a block that get adapters."""
 
 
 class LowRank(nn.Module):

@@ -46,7 +46,7 @@ class FineTuneConfig:
     objective: Literal["auto", "pointing", "published"] = "auto"
     """Losses: of this project's recipe, or the paper's; ``auto`` is what the base was made with."""
     schedule: Literal["cosine", "published"] = "cosine"
-    """Warm-up and cosine over steps; or the paper's, in twentieths of the steps in place of epochs."""
+    """Warm-up and cosine over the steps; or the paper's, with eightieths of the steps as epochs."""
     weight_decay: float = 0.03
     clip_norm: float = 1.0
     validate_every: int = 20
@@ -64,8 +64,8 @@ class FineTuneConfig:
         for name in ("steps", "batch_size", "expressions_per_image", "validate_every", "patience"):
             if getattr(self, name) < 1:
                 raise FineTuneError(f"FineTuneConfig.{name} must be at least 1, found {getattr(self, name)}")
-        rates = ("replay_size", "text_rate", "decoder_rate", "low_rank", "low_rank_blocks", "low_rank_rate", "weight_decay", "embedding_bytes")
-        for name in rates:
+        rates = ("replay_size", "text_rate", "decoder_rate", "low_rank", "low_rank_blocks", "low_rank_rate", "weight_decay")
+        for name in (*rates, "embedding_bytes"):
             if getattr(self, name) < 0:
                 raise FineTuneError(f"FineTuneConfig.{name} must not be negative, found {getattr(self, name)}")
         if not self.learning_rate > 0:

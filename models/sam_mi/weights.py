@@ -15,7 +15,9 @@ from models.sam_mi.config import SamMiConfig, named_config
 from models.sam_mi.engine import SamMiEngine
 from models.sam_mi.model import SamMi
 from models.sam_mi.presets import Preset, preset_for
+from models.ssp_sam.engine import Thresholds
 from models.ssp_sam.model import SspSam
+from models.ssp_sam.tokenizer import PhraseTokenizer
 from models.ssp_sam.weights import read_manifest
 from models.uninitialised import Uninitialised
 from models.weights_folder import MANIFEST_FILE, WeightsError, WeightsFolder
@@ -50,15 +52,11 @@ def build_engine(
     Raises:
         WeightsError: manifest or weights are not those of networks that this code can build.
     """
-    config, tokenizer, thresholds = read_manifest(folder)
-    with Uninitialised():
-        model = SspSam(config)
-    network = SamMi(_config(folder)) if folder.manifest["architecture"] == ARCHITECTURE else None
-    load_weights(folder, joined_tensors(model, network))
+    model, network, tokenizer, thresholds = read_networks(folder)
     return SamMiEngine(
         model,
         tokenizer,
-        preset or preset_for(config.name),
+        preset or preset_for(model.config.name),
         network if trained else None,
         name=folder.name,
         version=folder.version,
@@ -67,6 +65,20 @@ def build_engine(
         cache=cache,
         options=options,
     )
+
+
+def read_networks(folder: WeightsFolder) -> tuple[SspSam, SamMi | None, PhraseTokenizer, Thresholds]:
+    """The networks of a weights folder, on the processor; SAM-MI's only where the folder holds both.
+
+    Raises:
+        WeightsError: manifest or weights are not those of networks that this code can build.
+    """
+    config, tokenizer, thresholds = read_manifest(folder)
+    with Uninitialised():
+        model = SspSam(config)
+    network = SamMi(_config(folder)) if folder.manifest["architecture"] == ARCHITECTURE else None
+    load_weights(folder, joined_tensors(model, network))
+    return model, network, tokenizer, thresholds
 
 
 def write_joined_folder(base: WeightsFolder, model: SspSam, network: SamMi, folder: Path, *, release: str) -> WeightsFolder:

@@ -40,7 +40,7 @@ class Hardware(Protocol):
 class OneProcess:
     """This process alone."""
 
-    device: torch.device = torch.device("cpu")
+    device: torch.device
     rank: int = 0
     processes: int = 1
 

@@ -154,7 +154,7 @@ def run_stage(
         The stage's record: configuration, steps, seconds of training and the last figures.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    run = _Run(stage, model, run_dir / f"{stage.name}.pt", seed, hardware or OneProcess(), watch)
+    run = _Run(stage, model, run_dir / f"{stage.name}.pt", seed, hardware or OneProcess(torch.device("cpu")), watch)
     run.resume()
     stage.set_mode(model)
     last_save, running = time.monotonic(), _RunningMean()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import generalized_box_iou_loss
+from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
 SMALLEST_AREA = 16.0
 """Pixels; below this an object's area no longer scales its loss."""
@@ -16,6 +16,25 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     probability, target = logits.sigmoid().flatten(1), target.flatten(1)
     overlap = (probability * target).sum(dim=1)
     return (1 - (2 * overlap + 1) / (probability.sum(dim=1) + target.sum(dim=1) + 1)).mean()
+
+
+def focal_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean over pixels, with exponent 2 and weight .25 on foreground and .75 on background (spec 5.1); both float ``[K, H, W]``."""
+    if len(logits) == 0:
+        return logits.sum()
+    loss: Tensor = sigmoid_focal_loss(logits, target, alpha=0.25, gamma=2, reduction="mean")
+    return loss
+
+
+def projection_loss(logits: Tensor, boxes: Tensor) -> Tensor:
+    """Dice of what masks and filled boxes cover of each axis, mean over masks; both float ``[K, H, W]``.
+
+    All that a box says of a mask: it fills the box from side to side, and nothing is outside (Tian et al., BoxInst, CVPR 2021).
+    """
+    if len(logits) == 0:
+        return logits.sum()
+    per_axis = [dice_loss(logits.amax(dim=axis, keepdim=True), boxes.amax(dim=axis, keepdim=True)) for axis in (1, 2)]
+    return per_axis[0] + per_axis[1]
 
 
 def balanced_bce(logits: Tensor, target: Tensor) -> Tensor:
