@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from pathlib import Path
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
@@ -12,21 +14,32 @@ from backend.checkpoints.profiles import weights_place
 from backend.engine_holder import EngineHolder
 from backend.errors import BackendError, SettingsError, error_body
 from backend.export_routes import export_routes
+from backend.failures import RecentFailures
 from backend.images import ImageLoader
 from backend.label_studio import client_of
 from backend.learning import build_learning
+from backend.page.routes import page_routes
 from backend.prompt_memory import PromptMemory
 from backend.request_log import current_request_id, log_requests
 from backend.routes import label_studio_routes, operator_routes
 from backend.service import Service
 from backend.settings import Settings
+from backend.version_routes import version_routes
+from backend.versions.engines import ProjectEngines
 from models import Engine, WeightsError, find_weights
+
+LoadVersion = Callable[[Path, Engine], Engine]
 
 logger = logging.getLogger(__name__)
 
 
 def create_app(
-    settings: Settings | None = None, engine: Engine | None = None, images: ImageLoader | None = None, *, worker: int = 0
+    settings: Settings | None = None,
+    engine: Engine | None = None,
+    images: ImageLoader | None = None,
+    *,
+    worker: int = 0,
+    load_version: LoadVersion | None = None,
 ) -> Flask:
     """Build the service.
 
@@ -35,13 +48,15 @@ def create_app(
         engine: a ready engine; when left out, the one that the settings name is loaded in the background and requests wait for it.
         images: fetches the tasks' images; built from the settings when left out.
         worker: number of this process among those that serve; with several GPUs each gets its own.
+        load_version: makes the engine of a version's folder, given that of the weights it comes from; :func:`models.load_engine` when
+            left out.
 
     Raises:
         SettingsError: the settings cannot be used, or name weights that are not there.
     """
     settings = settings or Settings.from_env()
     check_auth_settings(settings)
-    service = build_service(settings, engine, images, worker=worker)
+    service = build_service(settings, engine, images, worker=worker, load_version=load_version)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = int(settings.max_request_bytes)
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -49,7 +64,9 @@ def create_app(
     app.before_request(lambda: authorize(request, settings))
     app.register_blueprint(label_studio_routes(service))
     app.register_blueprint(operator_routes(service))
+    app.register_blueprint(version_routes(settings))
     app.register_blueprint(export_routes(settings))
+    app.register_blueprint(page_routes(service))
     _answer_errors_alike(app)
     service.engine.start()
     if engine is not None:
@@ -57,7 +74,14 @@ def create_app(
     return app
 
 
-def build_service(settings: Settings, engine: Engine | None = None, images: ImageLoader | None = None, *, worker: int = 0) -> Service:
+def build_service(
+    settings: Settings,
+    engine: Engine | None = None,
+    images: ImageLoader | None = None,
+    *,
+    worker: int = 0,
+    load_version: LoadVersion | None = None,
+) -> Service:
     """What the app serves, without HTTP; ``service.engine.start()`` begins to load the engine. As :func:`create_app` otherwise."""
     holder = EngineHolder(
         (lambda: engine) if engine is not None else (lambda: _load(settings, worker)),
@@ -66,12 +90,21 @@ def build_service(settings: Settings, engine: Engine | None = None, images: Imag
         slots=settings.threads,
         max_waiting=settings.max_waiting,
     )
+    failures = RecentFailures()
+    projects = ProjectEngines(
+        settings.shared_folder,
+        load_version or (lambda folder, base: _load(settings, worker, folder)),
+        most=settings.version_engines,
+        on_problem=lambda project, reason: failures.add(project, None, reason),
+    )
     return Service(
         settings,
         holder,
         images or build_image_loader(settings),
         PromptMemory(settings.data_dir / "prompts.sqlite3"),
         build_learning(settings),
+        projects,
+        failures,
     )
 
 
@@ -92,11 +125,12 @@ def build_image_loader(settings: Settings) -> ImageLoader:
     return ImageLoader(settings, client_of(settings))
 
 
-def _load(settings: Settings, worker: int) -> Engine:
+def _load(settings: Settings, worker: int, folder: Path | None = None) -> Engine:
+    """The engine of the settings' weights, or of the version in a folder."""
     from models import load_engine  # here, because it loads torch
 
     return load_engine(
-        weights_place(settings),
+        folder or weights_place(settings),
         device=settings.device,
         worker=worker,
         options=settings.engine_options,

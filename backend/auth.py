@@ -45,6 +45,17 @@ def authorize_event(request: Request, settings: Settings) -> None:
     raise Unauthorized(f"/webhook wants the secret WORDMASK_WEBHOOK_SECRET in the header {WEBHOOK_HEADER}; `wordmask connect` sets it")
 
 
+def authorize_change(request: Request, settings: Settings) -> None:
+    """Let a request pass that changes what everybody gets, or raise ``Unauthorized``. Unlike a prediction, nobody may ask for it freely."""
+    secret = settings.webhook_secret
+    if _has_basic_auth(request, settings) or (secret is not None and _equal(request.headers.get(WEBHOOK_HEADER), secret)):
+        return
+    raise Unauthorized(
+        f"this changes what serves: send Basic auth, or the secret WORDMASK_WEBHOOK_SECRET in the header {WEBHOOK_HEADER}; "
+        "where neither is set, use the command line"
+    )
+
+
 def _has_basic_auth(request: Request, settings: Settings) -> bool:
     given = request.authorization
     if settings.basic_auth_user is None or settings.basic_auth_pass is None or given is None or given.type != "basic":

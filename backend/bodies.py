@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,15 @@ def parse_predict_request(body: Mapping[str, Any]) -> PredictRequest:
     gestures = _gestures(body)
     if gestures is not None and len(tasks) != 1:
         raise BadRequest(f"an interactive request is about exactly one task, found {len(tasks)}")
-    return PredictRequest(tuple(tasks), label_config, _project(body, tasks), gestures)
+    return PredictRequest(tuple(tasks), label_config, project_of(body, tasks), gestures)
+
+
+def project_of(body: Mapping[str, Any], tasks: Sequence[Any] = ()) -> str:
+    """Label Studio's ``ID.EPOCH`` in a body, else the number that the first of ``tasks`` names; empty when there is neither."""
+    project = body.get("project")
+    if project is None and tasks:
+        project = tasks[0].get("project")
+    return str(project)[:100] if isinstance(project, str | int) else ""
 
 
 def _gestures(body: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -88,13 +96,6 @@ def _gestures(body: Mapping[str, Any]) -> tuple[Any, ...] | None:
     if len(result) > MOST_GESTURES:
         raise BadRequest(f"'params.context.result' holds {len(result)} regions, at most {MOST_GESTURES} are read; send the newest ones")
     return tuple(result) or None
-
-
-def _project(body: Mapping[str, Any], tasks: list[Any]) -> str:
-    project = body.get("project")
-    if project is None and tasks:
-        project = tasks[0].get("project")
-    return str(project)[:100] if isinstance(project, str | int) else ""
 
 
 def _optional_object(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -90,8 +90,12 @@ class Preannotation:
         Raises:
             LabelStudioError: Label Studio stays unreachable or refuses the token; what was reported is stored.
         """
+        self.run_tasks(self.client.tasks(project_id, pauses=self.pauses), on_report)
+
+    def run_tasks(self, tasks: Iterable[Task], on_report: Callable[[TaskReport], None]) -> None:
+        """The same for some tasks, in about their order. Each has ``id``, ``data`` and ``predictions_model_versions``."""
         store = PredictionStore(self.client, replace=self.redo, pauses=self.pauses)
-        batches = self._batches(self.client.tasks(project_id, pauses=self.pauses), on_report)
+        batches = self._batches(tasks, on_report)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="preannotate") as pool:
             running: set[Future[list[TaskReport]]] = set()
             try:

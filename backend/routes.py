@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, request
 
 from backend.auth import authorize_event
-from backend.bodies import parse_predict_request, read_json_object
+from backend.bodies import parse_predict_request, project_of, read_json_object
 from backend.events import START_TRAINING, parse_event
 from backend.label_config import parse_label_config
 from backend.service import Service
@@ -17,7 +17,6 @@ def label_studio_routes(service: Service) -> Blueprint:
     """The routes that Label Studio calls."""
     routes = Blueprint("label_studio", __name__)
 
-    @routes.get("/")
     @routes.get("/health")
     def health() -> dict[str, Any]:
         """The service is alive. 200 even while the model loads: Label Studio takes anything else, or 1 s of silence, for "disconnected"
@@ -33,10 +32,10 @@ def label_studio_routes(service: Service) -> Blueprint:
         A model that could not be loaded is told as an error: Label Studio shows its text to whoever adds the backend.
         ``hostname`` and ``access_token`` are not used: any caller could send them, and we only ever talk to the configured Label Studio.
         """
-        read_json_object(request)
+        body = read_json_object(request)
         if service.engine.failure is not None:
             service.engine.wait(0)
-        return {"model_version": service.engine.version}
+        return {"model_version": service.version_for(project_of(body))}
 
     @routes.post("/predict")
     def predict() -> dict[str, Any]:
@@ -60,8 +59,8 @@ def label_studio_routes(service: Service) -> Blueprint:
 
     @routes.get("/versions")
     def versions() -> dict[str, Any]:
-        """The versions that can serve."""
-        return {"versions": [service.engine.version] if service.engine.is_ready else []}
+        """The versions that can serve: of the weights, and of every project that has its own."""
+        return {"versions": service.versions() if service.engine.is_ready else []}
 
     return routes
 
@@ -84,6 +83,7 @@ def operator_routes(service: Service) -> Blueprint:
             "profile": service.engine.profile,
             "model_version": service.engine.version,
             **service.engine.placement,
+            "label_lists": service.engine.takes_label_lists,
             "error": service.engine.failure,
             "recent_failures": service.failures.as_json(),
         }

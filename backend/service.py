@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,9 @@ from backend.predict import Outcome, predict_tasks
 from backend.prompt_memory import PromptMemory
 from backend.settings import Settings
 from backend.tasks import Task, task_id
+from backend.versions.engines import ProjectEngines
+from backend.versions.line import lines
+from models import Engine
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +37,16 @@ class Service:
     images: ImageLoader
     prompts: PromptMemory
     learning: Learning
+    projects: ProjectEngines
     failures: RecentFailures = field(default_factory=RecentFailures)
+
+    def version_for(self, project: str) -> str:
+        """Name of the version that answers for a project, ``ID.EPOCH`` or ``ID``; that of the shared weights for whatever names none."""
+        return self.projects.version(project, self.engine.version)
+
+    def versions(self) -> list[str]:
+        """Names of all versions that can serve: that of the weights, then those of the projects."""
+        return [self.engine.version, *(found.name for line in lines(self.settings.shared_folder) for found in line.versions())]
 
     def predict_batch(self, tasks: Sequence[Task], plan: LabelPlan, project: str) -> list[Any]:
         """One entry of ``results`` per task, within the time budget; ``[]`` where there is no prediction.
@@ -43,7 +56,7 @@ class Service:
         started = time.monotonic()
         deadline = started + self.settings.predict_budget_seconds
         try:
-            with self.engine.lend(deadline) as engine:
+            with self._lend(project, deadline) as engine:
                 predictions = predict_tasks(
                     tasks,
                     plan,
@@ -70,8 +83,10 @@ class Service:
 
         Label Studio shows annotators no error, so whatever happens is logged and remembered for ``/status``.
         """
+        version = self.version_for(project)
         try:
-            with self.engine.lend(time.monotonic() + self.settings.predict_budget_seconds) as engine:
+            with self._lend(project, time.monotonic() + self.settings.predict_budget_seconds) as engine:
+                version = engine.version
                 found = answer_gesture(task, gestures, plan, engine, self.images, self.settings)
         except LabelConfigError:
             raise
@@ -84,7 +99,13 @@ class Service:
             self._note(project, task_id(task), problem)
         for label, prompt in found.prompts:
             self._remember(project, label, prompt)
-        return {"result": list(found.regions), "score": found.score, "model_version": self.engine.version}
+        return {"result": list(found.regions), "score": found.score, "model_version": version}
+
+    @contextmanager
+    def _lend(self, project: str, deadline: float) -> Iterator[Engine]:
+        """The project's engine; one request is answered by one version, also when another takes over meanwhile."""
+        with self.engine.lend(deadline, lambda base: self.projects.engine(project, base, deadline)) as engine:
+            yield engine
 
     def _note(self, project: str, task: int | None, reason: str) -> None:
         logger.warning("project %r, task %s: %s", project, task, reason)

@@ -103,6 +103,19 @@ class Settings(BaseModel):
     train_after_minutes: float = Field(30, ge=0, description="so long after a correction a job is asked for anyway; 0: no time does")
     trainer_niceness: int = Field(10, ge=0, le=19, description="how far a job stands back for everything else on the machine")
     trainer_threads: int = Field(1, ge=1, le=256, description="threads that a job computes with")
+    replay_dataset: Path | None = Field(
+        None, description="data set folder that jobs mix in, so that a version does not forget what the weights knew; empty: none"
+    )
+    kept_versions: int = Field(
+        5, ge=1, le=1000, description="newest versions that a project keeps, beside the one that serves and the one it came from"
+    )
+    version_engines: int = Field(4, ge=1, le=256, description="projects whose own versions stay in memory, for each process that serves")
+    refreshed_tasks: int = Field(
+        500, ge=0, description="so many tasks with older predictions a job predicts again after a new version, the most doubtful first"
+    )
+    shared_dir: Path | None = Field(
+        None, description="folder for versions, which all machines of one Redis must see; empty: `versions` in the data folder is enough"
+    )
 
     data_dir: Path = Field(Path("~/.local/share/wordmask"), description="folder for remembered prompts, events, samples, jobs and caches")
 
@@ -111,7 +124,7 @@ class Settings(BaseModel):
     def _split_commas(cls, value: Any) -> Any:
         return tuple(part.strip().lower() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("data_dir", "checkpoint_dir", "checkpoint_registry")
+    @field_validator("data_dir", "checkpoint_dir", "checkpoint_registry", "replay_dataset", "shared_dir")
     @classmethod
     def _expand_home(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value is not None else None
@@ -132,6 +145,11 @@ class Settings(BaseModel):
             micro_batch=None if self.micro_batch == "auto" else self.micro_batch,
             micro_batch_wait_seconds=self.micro_batch_wait_ms / 1000,
         )
+
+    @property
+    def shared_folder(self) -> Path:
+        """Where ``versions`` is."""
+        return self.shared_dir or self.data_dir
 
     @property
     def http_threads(self) -> int:

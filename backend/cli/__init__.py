@@ -26,6 +26,7 @@ from backend.cli import (
     train,
     train_jobs,
     trainer,
+    versions,
 )
 from backend.errors import BackendError
 
@@ -77,6 +78,7 @@ app.add_typer(evaluate.evaluate, name="evaluate")
 app.add_typer(checkpoints.checkpoints, name="checkpoints")
 app.add_typer(dataset.dataset, name="dataset")
 app.add_typer(train.train, name="train")
+app.add_typer(versions.versions, name="versions")
 for command in (train_jobs.status, train_jobs.start, train_jobs.stop, train_jobs.retry, train_jobs.log):
     train.train.command()(command)
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
@@ -45,12 +46,23 @@ class KnownProject:
         label_config: XML.
         config: digest of the XML; a task that was built with another one is to be built again.
         labels_since: when each label was first seen in the config; empty for those of the first look.
+        created_at: Label Studio's time; tells the project from an older one that had its number.
     """
 
     id: int
     label_config: str
     config: str
     labels_since: Mapping[str, str]
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeenProject:
+    """A project's number, its title, and when it was made: whole seconds since 1970, as in Label Studio's ``ID.EPOCH``."""
+
+    id: int
+    title: str
+    epoch: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +181,12 @@ class SampleStore:
             is_known = database.execute("SELECT 1 FROM projects WHERE id = ?", (project,)).fetchone()
             return _known_project(database, project) if is_known else None
 
+    def projects(self) -> list[SeenProject]:
+        """Every project that was seen, by number."""
+        with self._file.read() as database:
+            rows = database.execute("SELECT id, title, created_at FROM projects ORDER BY id").fetchall()
+        return [SeenProject(row["id"], row["title"], _epoch(row["created_at"])) for row in rows]
+
     def digests(self) -> set[str]:
         """Digests of the images of all samples of all projects."""
         with self._file.read() as database:
@@ -194,6 +212,14 @@ def _replace(database: Connection, project: KnownProject, built: BuiltTask) -> N
 
 
 def _known_project(database: Connection, project: int) -> KnownProject:
-    config: str = database.execute("SELECT label_config FROM projects WHERE id = ?", (project,)).fetchone()["label_config"]
+    row = database.execute("SELECT label_config, created_at FROM projects WHERE id = ?", (project,)).fetchone()
+    config: str = row["label_config"]
     since = {row["label"]: row["since"] for row in database.execute("SELECT label, since FROM labels WHERE project = ?", (project,))}
-    return KnownProject(project, config, hashlib.sha256(config.encode()).hexdigest()[:16], since)
+    return KnownProject(project, config, hashlib.sha256(config.encode()).hexdigest()[:16], since, row["created_at"])
+
+
+def _epoch(created_at: str) -> float:
+    try:
+        return float(int(datetime.fromisoformat(created_at).timestamp()))
+    except ValueError:
+        return 0.0

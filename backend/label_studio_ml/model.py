@@ -34,7 +34,7 @@ class WordmaskModel(LabelStudioMLBase):  # type: ignore[misc]
 
     def setup(self) -> None:
         """Tell the version that serves. The library asks for it on every request, so nothing is waited for."""
-        version = shared_service().engine.version
+        version = shared_service().version_for(str(self.project_id or ""))
         if self.get("model_version") != version:
             self.set("model_version", version)
 
