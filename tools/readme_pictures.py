@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from tools.demo import OUTPUT
+from tools.demo_check import SCREENSHOTS
 from tools.label_studio_server import ROOT
 
 PICTURES = ROOT / "docs" / "images"
@@ -16,13 +17,14 @@ OVERLAYS = 4
 
 
 def main() -> int:
-    """Write ``docs/images/label_studio.png`` and ``overlays.png``; 1 when the demo has left nothing."""
+    """Write ``docs/images/label_studio.png``, ``label_list.png`` and ``overlays.png``; 1 when the demo has left nothing."""
     overlays = sorted(OUTPUT.glob("referring-expressions-*.png"))[:OVERLAYS]
     if not overlays:
         print(f"no pictures in {OUTPUT}; run `make demo DEMO_EXIT=1` first", file=sys.stderr)
         return 1
     PICTURES.mkdir(parents=True, exist_ok=True)
-    _save(Image.open(OUTPUT / "label_studio.png"), PICTURES / "label_studio.png")
+    for name in SCREENSHOTS.values():
+        _save(Image.open(OUTPUT / name), PICTURES / name)
     _save(_side_by_side([Image.open(path) for path in overlays]), PICTURES / "overlays.png")
     return 0
 
