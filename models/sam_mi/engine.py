@@ -14,7 +14,7 @@ from models.sam_mi.presets import Preset
 from models.sam_mi.proposer import Frames, Proposer
 from models.sam_mi.trained import TrainedProposer
 from models.ssp_sam.engine import SspSamEngine, Thresholds
-from models.ssp_sam.model import SspSam
+from models.ssp_sam.model import ImageFeatures, SspSam
 from models.ssp_sam.tokenizer import PhraseTokenizer
 from models.types import RgbImage, check_rgb_image
 
@@ -51,8 +51,12 @@ class SamMiEngine(SspSamEngine):
     ) -> None:
         super().__init__(model, tokenizer, name=name, version=version, device=device, thresholds=thresholds, cache=cache, options=options)
         self._proposer = Proposer(self._model, tokenizer, preset, self._compute)
+        self._own_clip = None
         if network is not None:
             self._proposer = TrainedProposer(self._model, network, tokenizer, preset, self._compute)
+            self._own_clip = network.own_clip
+        if self._own_clip is not None:
+            self._compute.reduce(self._own_clip.visual)
 
     def propose(
         self, image: RgbImage, labels: Sequence[str], *, background: Sequence[str] = (), options: ProposalOptions = EVERYTHING
@@ -61,4 +65,11 @@ class SamMiEngine(SspSamEngine):
         check_rgb_image(image)
         frames = Frames.of((image.shape[0], image.shape[1]), self._model.config)
         with self._answering():
-            return self._proposer.propose(self._image_features(image), frames, labels, background, options)
+            return self._proposer.propose(self.label_features(image), frames, labels, background, options)
+
+    def label_features(self, image: RgbImage) -> ImageFeatures:
+        """What label lists are answered from: SAM's features, and those of CLIP as the network learned it."""
+        features = self._image_features(image)
+        if self._own_clip is None:
+            return features
+        return features._replace(clip_tokens=self._images.clip_tokens(image, self._own_clip, "sam-mi"))

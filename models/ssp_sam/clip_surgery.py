@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
-from torch import Tensor
+from open_clip.transformer import VisionTransformer
+from torch import Tensor, nn
 
 from models.attention import attend, merge_heads, multi_head_attention, project_qkv
 from models.conv_stem import ConvStem
@@ -23,32 +24,15 @@ class PatchStreams(NamedTuple):
     """The same on the surgery path; ``None`` before the first block that has one."""
 
 
-class SurgeryClip(CLIP):  # type: ignore[misc]  # published without types
-    """open_clip's CLIP, unmodified weights and names, with two more ways to read it.
+class PatchReader(nn.Module):
+    """Reads all patches of an image with an image tower of open_clip.
 
     The surgery adds no parameter: in the last blocks a second residual stream collects value-value attention, computed from the original
     stream and without the feed-forward part, which keeps patches faithful to what lies under them.
     """
 
-    def __init__(self, config: ClipConfig) -> None:
-        vision = CLIPVisionCfg(
-            layers=config.vision_layers,
-            width=config.vision_width,
-            head_width=config.vision_width // config.vision_heads,
-            patch_size=config.patch_size,
-            image_size=config.image_size,
-        )
-        text = CLIPTextCfg(
-            context_length=config.context_length,
-            vocab_size=config.vocab_size,
-            width=config.text_width,
-            heads=config.text_heads,
-            layers=config.text_layers,
-        )
-        super().__init__(config.embed_dim, vision, text, quick_gelu=True)
-        self.surgery_blocks = config.surgery_blocks
-        if config.conv_stem is not None:
-            self.visual.conv1 = ConvStem(config.conv_stem, config.vision_width)
+    visual: VisionTransformer
+    surgery_blocks: int
 
     def encode_patches(self, image: Tensor) -> Tensor:
         """All tokens in the joint space.
@@ -95,6 +79,30 @@ class SurgeryClip(CLIP):  # type: ignore[misc]  # published without types
             projected: Tensor = self.visual.ln_post(tokens.float()) @ self.visual.proj
         return projected
 
+
+class SurgeryClip(PatchReader, CLIP):  # type: ignore[misc]  # published without types
+    """open_clip's CLIP, unmodified weights and names, with two more ways to read it: all patches of an image, all words of a phrase."""
+
+    def __init__(self, config: ClipConfig) -> None:
+        vision = CLIPVisionCfg(
+            layers=config.vision_layers,
+            width=config.vision_width,
+            head_width=config.vision_width // config.vision_heads,
+            patch_size=config.patch_size,
+            image_size=config.image_size,
+        )
+        text = CLIPTextCfg(
+            context_length=config.context_length,
+            vocab_size=config.vocab_size,
+            width=config.text_width,
+            heads=config.text_heads,
+            layers=config.text_layers,
+        )
+        super().__init__(config.embed_dim, vision, text, quick_gelu=True)
+        self.surgery_blocks = config.surgery_blocks
+        if config.conv_stem is not None:
+            self.visual.conv1 = ConvStem(config.conv_stem, config.vision_width)
+
     def encode_words(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Sentence and words of each phrase.
 
@@ -110,6 +118,26 @@ class SurgeryClip(CLIP):  # type: ignore[misc]  # published without types
         words = self.ln_final(words)
         sentence = words[torch.arange(len(ids), device=ids.device), ids.argmax(dim=-1)] @ self.text_projection
         return sentence, words
+
+
+class PatchBlocks(PatchReader):
+    """Blocks and projection of an image tower, for use behind the stem of another one of the same sizes."""
+
+    def __init__(self, config: ClipConfig) -> None:
+        super().__init__()
+        whole = SurgeryClip(config)
+        self.visual, self.surgery_blocks = whole.visual, whole.surgery_blocks
+        self.visual.conv1 = self.visual.ln_pre = nn.Identity()
+        del self.visual.class_embedding, self.visual.positional_embedding
+
+    def start_from(self, tower: PatchReader) -> None:
+        """Take over that tower's blocks and projection."""
+        own = self.visual.state_dict()
+        self.visual.load_state_dict({name: tensor for name, tensor in tower.visual.state_dict().items() if name in own})
+
+    def encode_behind(self, tower: PatchReader, image: Tensor) -> Tensor:
+        """:meth:`encode_patches` with that tower's stem."""
+        return self.project(self.run_blocks(tower.embed(image)))
 
 
 def _block(block: Any, tokens: Tensor, *, causal: bool = False) -> Tensor:

@@ -16,6 +16,7 @@ from models.engine_options import EngineOptions
 from models.micro_batching import MicroBatcher
 from models.out_of_memory import run_in_parts
 from models.preprocess import clip_image, clip_letterbox, sam_image, sam_letterbox
+from models.ssp_sam.clip_surgery import PatchBlocks
 from models.ssp_sam.model import ImageFeatures, SspSam
 from models.ssp_sam.sam_masks import SamFeatures
 from models.types import RgbImage
@@ -53,6 +54,23 @@ class ImageSide:
         """Features of one image uint8 ``[H, W, 3]``, on the device. Threads that ask for one image at once have it encoded once."""
         known = self._cache.get(f"{self._key}-{image_digest(image)}", lambda: self._make(image))
         return _unpack({name: self._compute.upload(part) for name, part in known.items()})
+
+    def clip_tokens(self, image: RgbImage, blocks: PatchBlocks, name: str) -> Tensor:
+        """What other blocks of CLIP's image tower see in an image: float ``[1, 1 + N, E]``, kept like the features.
+
+        Args:
+            image: uint8 ``[H, W, 3]``.
+            blocks: in place on the device.
+            name: of these blocks, for the cache.
+        """
+
+        def make() -> Features:
+            for_clip, _ = self.prepare(image)
+            with torch.inference_mode(), self._compute.autocast():
+                return {"clip_tokens": blocks.encode_behind(self._model.clip, self._compute.upload(for_clip[None])).cpu()}
+
+        known = self._cache.get(f"{self._key}-{name}-{image_digest(image)}", make)
+        return self._compute.upload(known["clip_tokens"])
 
     def prepare(self, image: RgbImage) -> Prepared:
         """Resize, normalise and pad for both encoders; uint8 ``[H, W, 3]``."""

@@ -1,4 +1,4 @@
-"""SAM-MI learns to label every cell with the help of SAM's masks; the encoders in front of it are frozen.
+"""SAM-MI learns to label every cell with the help of SAM's masks; what is in front of it is frozen.
 
 The encoders run in every step. Each scene is seen about once, so a cache of their features would be written and never read.
 """
@@ -20,12 +20,16 @@ from models.sam_mi.prompter import point_loss
 from models.sam_mi.proposer import Frames, Proposer
 from models.sam_mi.question import ask
 from models.sam_mi.trained import maps_of, stack_maps
-from models.ssp_sam.model import ImageFeatures
-from models.ssp_sam.sam_masks import SamFeatures
-from models.training.clip_stage import LabelText
+from models.ssp_sam.clip_surgery import PatchBlocks
+from models.ssp_sam.model import ImageFeatures, SspSam
+from models.ssp_sam.sam_masks import SamFeatures, encode_image
+from models.training.batches import SceneSampler
+from models.training.clip_stage import LabelText, patch_text_loss
 from models.training.loop import StageConfig
 from models.training.semantic_batches import SemanticBatch, SemanticSampler, label_coverage, middle_targets
 
+OWN_CLIP = "own_clip."
+"""How the names of the network's own part of CLIP begin."""
 POINT_WEIGHT = 0.1
 DROPPED_MASKS = 0.2
 DROPPED_IMAGES = 0.1
@@ -49,6 +53,45 @@ class Lesson(NamedTuple):
     """float ``[B, g, g]``."""
     judged: Tensor
     """bool ``[B, g, g]``: cells of the image, not of the padding."""
+
+
+class NamingStage:
+    """The network's own blocks of CLIP learn on, as CLIP did: names and colours, patch by patch. Stem and text stay as they are.
+
+    The base fine-tunes CLIP together with everything behind it (spec 5.7). On its own it is much cheaper: no SAM, one tower.
+
+    Args:
+        config: schedule.
+        sampler: batches of scenes with patch labels.
+        label_text: the texts of all names and colours.
+        encoders: frozen; they give stem and text tower.
+    """
+
+    name = "sam-mi-clip"
+
+    def __init__(self, config: StageConfig, sampler: SceneSampler, label_text: LabelText, encoders: SspSam) -> None:
+        self.config = config
+        self.sampler = sampler
+        self.label_text = label_text
+        self.encoders = encoders
+
+    def parameter_groups(self, model: SamMi) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
+        return [(list(_own_clip(model).parameters()), 1.0)]
+
+    def set_mode(self, model: SamMi) -> None:
+        model.eval()
+        _own_clip(model).train()
+
+    def loss(self, model: SamMi, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        batch = self.sampler.batch(rng, self.config.batch_size)
+        tokens = _own_clip(model).encode_behind(self.encoders.clip, batch.clip_image)
+        return patch_text_loss(self.encoders, tokens[:, 1:], batch, self.label_text.sample(rng))
+
+
+def _own_clip(model: SamMi) -> PatchBlocks:
+    if model.own_clip is None:
+        raise ValueError(f"network {model.config.name!r} has no blocks of CLIP of its own that could learn; set SamMiConfig.own_clip")
+    return model.own_clip
 
 
 class SamMiStage:
@@ -76,23 +119,25 @@ class SamMiStage:
         self.labels = labels
 
     def parameter_groups(self, model: SamMi) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
-        return [(list(model.parameters()), 1.0)]
+        return [([p for name, p in model.named_parameters() if not name.startswith(OWN_CLIP)], 1.0)]
 
     def set_mode(self, model: SamMi) -> None:
         model.train()
 
     def loss(self, model: SamMi, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        lesson = self.lesson(self.sampler.batch(rng, self.config.batch_size), rng)
+        lesson = self.lesson(model, self.sampler.batch(rng, self.config.batch_size), rng)
         logits = model(lesson.maps, lesson.text, lesson.masks).float()
         points = point_loss(model.point_logits(lesson.maps, lesson.text).float(), lesson.middles, lesson.judged)
         labels = label_loss(logits, lesson.target)
         return labels + POINT_WEIGHT * points, {**label_figures(logits, lesson.target), "point_loss": points.item()}
 
     @torch.no_grad()
-    def lesson(self, batch: SemanticBatch, rng: np.random.Generator) -> Lesson:
+    def lesson(self, model: SamMi, batch: SemanticBatch, rng: np.random.Generator) -> Lesson:
         """Features, masks and targets of a batch; nothing here learns."""
         encoders = self.proposer.model
-        encoded = encoders.encode_images(batch.clip_image, batch.sam_image)
+        own, clip = model.own_clip, encoders.clip
+        tokens = clip.encode_patches(batch.clip_image) if own is None else own.encode_behind(clip, batch.clip_image)
+        encoded = ImageFeatures(tokens, encode_image(encoders.sam, batch.sam_image))
         sentence, _ = encoders.clip.encode_words(self.label_text.sample(rng)[: self.label_text.classes])
         text = F.normalize(sentence.float(), dim=-1)
         # Regions, overlaps and thresholds are no matter of half precision.

@@ -153,9 +153,11 @@ def test_stuff_gives_one_proposal_a_label(engines):
 @MODES
 def test_thresholds_and_caps_are_kept(engines, trained):
     everything = engines[trained].propose(picture(), LABELS, options=ProposalOptions(min_score=0.0)).proposals
-    middle = everything[len(everything) // 2].score
+    scores = [one.score for one in everything]
+    middle = (min(scores) + max(scores)) / 2
     sure = engines[trained].propose(picture(), LABELS, options=ProposalOptions(min_score=middle)).proposals
-    assert 0 < len(sure) < len(everything)
+    assert [one.score for one in sure] == [score for score in scores if score >= middle]
+    assert not engines[trained].propose(picture(), LABELS, options=ProposalOptions(min_score=max(scores) + 0.01)).proposals
     assert min(one.score for one in sure) >= middle
     few = engines[trained].propose(picture(), LABELS, options=ProposalOptions(min_score=0.0, max_proposals=2)).proposals
     assert [one.score for one in few] == [one.score for one in everything[:2]]

@@ -58,7 +58,13 @@ def test_the_network_learns_behind_frozen_encoders_and_the_joined_weights_answer
     torch.manual_seed(training.recipe.seed)
     fresh = SamMi(training.recipe.network).state_dict()
     trained = network.state_dict()
-    for name in ("decoder.head.weight", "aggregator.embed.weight", "prompter.text_head.weight", "prompter.visual_head.weight"):
+    for name in (
+        "own_clip.visual.proj",
+        "decoder.head.weight",
+        "aggregator.embed.weight",
+        "prompter.text_head.weight",
+        "prompter.visual_head.weight",
+    ):
         assert not torch.equal(trained[name], fresh[name])
 
     engine = load_engine(training.write_weights(network), device="cpu")
@@ -79,7 +85,7 @@ def test_a_run_folder_of_another_recipe_is_refused(training, base, world):
 
 def test_a_lesson_holds_masks_labels_and_targets_of_one_size(training):
     rng = step_generator(0, "sam-mi", 0)
-    lesson = training.stage.lesson(training.stage.sampler.batch(rng, 2), rng)
+    lesson = training.stage.lesson(SamMi(training.recipe.network), training.stage.sampler.batch(rng, 2), rng)
     labels = len(lesson.text)
     assert labels >= debug_recipe().labels
     assert lesson.target.shape == (2, 1 + labels, 64, 64)
