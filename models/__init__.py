@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from models.engine_options import EngineOptions
     from models.evaluation_splits import REPORTED_SPLITS, evaluate_split, prepare_split
     from models.figures import figure_tables
-    from models.image_vectors import image_vector
     from models.finetuning.finetune import fine_tune
     from models.finetuning.request import (
         FineTuneConfig,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
         FineTuning,
         published_finetuning,
     )
+    from models.image_vectors import image_vector
     from models.loading import load_engine
     from models.masks import coco_rle_to_mask, mask_to_coco_rle
     from models.model_card import ModelCard
@@ -180,13 +180,13 @@ __all__ = [
     "EngineOptions",
     "Evidence",
     "Expression",
-    "Judged",
-    "JudgingEngine",
     "FineTuneConfig",
     "FineTuneError",
     "FineTuneProgress",
     "FineTuned",
     "FineTuning",
+    "Judged",
+    "JudgingEngine",
     "ModelCard",
     "PlacedEngine",
     "Profile",

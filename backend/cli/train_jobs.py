@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from backend.durations import ago, short
 from backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ def status(
         return
     table = Table("job", "project", "state", "asked", "took", "what came of it", box=None)
     for job in jobs:
-        table.add_row(job.id, str(job.project), job.state, _ago(job.created_at), _took(job), escape(job.note or job.reason))
+        table.add_row(job.id, str(job.project), job.state, ago(job.created_at), _took(job), escape(job.note or job.reason))
     Console().print(table if jobs else "no job yet", highlight=False)
     for found in unasked:
-        typer.echo(f"project {found.project}: {found.corrections} corrections wait for the next job, the first of them {_ago(found.since)}")
+        typer.echo(f"project {found.project}: {found.corrections} corrections wait for the next job, the first of them {ago(found.since)}")
 
 
 def start(project: Annotated[int, typer.Option(min=1, help="Number of the project in Label Studio.")]) -> None:
@@ -73,16 +74,5 @@ def _queue(settings: Settings | None = None) -> JobQueue:
     return build_queue(settings or Settings.from_env())
 
 
-def _ago(when: float) -> str:
-    return f"{_short(time.time() - when)} ago"
-
-
 def _took(job: Job) -> str:
-    return "" if job.started_at is None else _short((job.ended_at or time.time()) - job.started_at)
-
-
-def _short(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return "" if job.started_at is None else short((job.ended_at or time.time()) - job.started_at)

@@ -40,7 +40,7 @@ class Bar:
     share: float
 
 
-def line_chart(summary: str, x_label: str, y_label: str, series: Sequence[Series]) -> Markup:
+def line_chart(summary: str, x_label: str, y_label: str, series: Sequence[Series], *, to_x: float = 1.0) -> Markup:
     """Lines over the unit square.
 
     Args:
@@ -48,9 +48,11 @@ def line_chart(summary: str, x_label: str, y_label: str, series: Sequence[Series
         x_label: below the x axis.
         y_label: beside the y axis.
         series: later ones are drawn over earlier ones; those without points are left out.
+        to_x: what stands at the right end of the x axis.
     """
     drawn = [one for one in series if one.points]
-    body = [_axes(x_label, y_label, [f"{tick:g}" for tick in _TICKS]), *map(_line, drawn)]
+    x_ticks = [f"{tick * to_x:g}" for tick in _TICKS]
+    body = [_axes(x_label, y_label, x_ticks, [f"{tick:g}" for tick in _TICKS]), *map(_line, drawn)]
     legend = Markup("").join((_LEGEND_LINE if len(one.points) > 1 else _LEGEND_DOT).format(style=one.style, name=one.name) for one in drawn)
     return _figure(summary, Markup("").join(body), Markup('<p class="legend">{}</p>').format(legend))
 
@@ -59,7 +61,8 @@ def histogram(summary: str, x_label: str, y_label: str, bars: Sequence[Bar], hig
     """Columns side by side from ``lowest_x`` to 1; the y axis runs to ``highest``."""
     step = (WIDTH - _LEFT - _RIGHT) / max(1, len(bars))
     columns = [_column(bar, _LEFT + place * step, step) for place, bar in enumerate(bars)]
-    axes = _axes(x_label, y_label, [f"{round(tick * highest)}" for tick in _TICKS], lowest_x)
+    x_ticks = [f"{lowest_x + tick * (1 - lowest_x):g}" for tick in _TICKS]
+    axes = _axes(x_label, y_label, x_ticks, [f"{round(tick * highest)}" for tick in _TICKS])
     return _figure(summary, Markup("").join([axes, *columns]), Markup(""))
 
 
@@ -76,17 +79,13 @@ def _figure(summary: str, body: Markup, legend: Markup) -> Markup:
     return template.format(width=WIDTH, height=HEIGHT, summary=summary, body=body, legend=legend)
 
 
-def _axes(x_label: str, y_label: str, y_ticks: Sequence[str], lowest_x: float = 0.0) -> Markup:
+def _axes(x_label: str, y_label: str, x_ticks: Sequence[str], y_ticks: Sequence[str]) -> Markup:
     parts = [Markup("<g class='axes'>")]
-    for tick, name in zip(_TICKS, y_ticks, strict=True):
+    for tick, below, beside in zip(_TICKS, x_ticks, y_ticks, strict=True):
         x, y = _at((tick, tick))
         parts.append(Markup('<path class="grid" d="M{} {:.1f}H{}"/>').format(_LEFT, y, WIDTH - _RIGHT))
-        parts.append(Markup('<text x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(_LEFT - 6, y + 4, name))
-        parts.append(
-            Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{:g}</text>').format(
-                x, HEIGHT - _BOTTOM + 16, lowest_x + tick * (1 - lowest_x)
-            )
-        )
+        parts.append(Markup('<text x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(_LEFT - 6, y + 4, beside))
+        parts.append(Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(x, HEIGHT - _BOTTOM + 16, below))
     middle = (_TOP + HEIGHT - _BOTTOM) / 2
     parts.append(Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 6, x_label))
     turned = Markup('<text transform="translate(11 {}) rotate(-90)" text-anchor="middle">{}</text>')

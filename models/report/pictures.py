@@ -91,8 +91,13 @@ def _outline(canvas: RgbImage, mask: BoolMask, colour: tuple[int, int, int]) -> 
     cv2.drawContours(canvas, contours, -1, colour, 1)
 
 
-def to_uri(canvas: RgbImage) -> str:
-    """A picture as a ``data:`` URI of a JPEG."""
+def to_jpeg(canvas: RgbImage) -> bytes:
+    """A picture as a JPEG file."""
     buffer = BytesIO()
     Image.fromarray(canvas).save(buffer, format="JPEG", quality=_JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue()
+
+
+def to_uri(canvas: RgbImage) -> str:
+    """A picture as a ``data:`` URI of a JPEG."""
+    return "data:image/jpeg;base64," + base64.b64encode(to_jpeg(canvas)).decode("ascii")
