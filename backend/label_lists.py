@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-import numpy as np
-
 from backend.claims import Ask, Claim
 from backend.errors import LabelConfigError
 from backend.label_plan import LabelPlan, LabelSpec, OutputControl
-from models import Engine, Proposal, ProposalOptions, Proposals, ProposingEngine, RgbImage, Segment
+from models import Engine, Proposal, ProposalOptions, ProposingEngine, RgbImage, Segment
 
 MOST_PROPOSALS = 300
 """Far more than all controls of an image show: each control's own limit comes later, and none shall starve another."""
@@ -42,7 +40,7 @@ def listed_controls(plan: LabelPlan, image_name: str, engine: Engine, *, has_pro
 def claims_of_list(asks: Sequence[Ask], image: RgbImage, engine: Engine) -> Iterator[Claim]:
     """Look for all names at once, so that they compete for the pixels.
 
-    Things give a claim per object, stuff one per label: all pixels where the label wins.
+    Things give a claim per object, stuff one per label.
 
     Args:
         asks: one per name and label; at least one.
@@ -65,14 +63,16 @@ def claims_of_list(asks: Sequence[Ask], image: RgbImage, engine: Engine) -> Iter
                 yield Claim(ask, one.score, 1.0 - one.stability, one.segment)
     for same in parts.values():
         ask, best = max(same, key=lambda part: part[1].score)
-        yield Claim(ask, best.score, 1.0 - best.stability, partial(_all_of_it, found, [one for _, one in same]))
+        yield Claim(ask, best.score, 1.0 - best.stability, partial(_together, [one for _, one in same]))
 
 
-def _all_of_it(found: Proposals, parts: Sequence[Proposal]) -> Segment:
-    """Every pixel where one of a label's names wins; where the masks left it none, the best proposal itself."""
+def _together(parts: Sequence[Proposal]) -> Segment:
+    """All of it as one segment. The masks are finer than the map of labels, and more of them is right where the words are wrong."""
     best = max(parts, key=lambda one: one.score)
-    mask = np.any([found.semantic_mask(index) for index in {one.label_index for one in parts}], axis=0)
-    return Segment(best.label, mask, best.score) if mask.any() else best.segment()
+    mask = best.mask()
+    for one in parts:
+        mask |= one.mask()
+    return Segment(best.label, mask, best.score)
 
 
 def _tidy(name: str) -> str:

@@ -78,6 +78,10 @@ class OutputControl:
     model: ModelName | None = None
     labels_field: str | None = None
 
+    def __hash__(self) -> int:
+        # Not of the labels: there may be thousands, and each of them looks its control up.
+        return hash((self.name, self.to_name, self.tag))
+
     def find_label(self, name: str) -> LabelSpec | None:
         """The label that carries exactly this name, upper and lower case alike; ``None`` when there is none."""
         wanted = name.strip().casefold()
