@@ -104,7 +104,7 @@ class Settings(BaseModel):
     trainer_niceness: int = Field(10, ge=0, le=19, description="how far a job stands back for everything else on the machine")
     trainer_threads: int = Field(1, ge=1, le=256, description="threads that a job computes with")
     replay_dataset: Path | None = Field(
-        None, description="data set folder that jobs mix in, so that a version does not forget what the weights knew; empty: none"
+        None, description="data set folder of what the weights knew, mixed in so that it is not forgotten; empty: the scenes that ship"
     )
     kept_versions: int = Field(
         5, ge=1, le=1000, description="newest versions that a project keeps, beside the one that serves and the one it came from"

@@ -11,13 +11,16 @@ import threading
 import time
 from collections.abc import Callable
 
+from backend.app import weights_version
 from backend.dataset.from_events import EventIntake
-from backend.dataset.prepare import dataset_update, prepare_samples
+from backend.dataset.prepare import dataset_update
 from backend.jobs.job import Work
 from backend.jobs.trainer import Limits, Trainer
 from backend.label_studio import client_of
 from backend.learning import build_learning
 from backend.settings import Settings, variable_name
+from backend.versions.announce import Announcer
+from backend.versions.train import train_version
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +33,7 @@ def build_trainer(settings: Settings, work: Work | None = None, is_to_leave: Cal
 
     Args:
         settings: everything else.
-        work: what a job runs; when left out, it gets the samples of its project ready.
+        work: what a job runs; when left out, it trains a version of its project.
         is_to_leave: as :class:`Trainer` takes it.
 
     Raises:
@@ -39,13 +42,14 @@ def build_trainer(settings: Settings, work: Work | None = None, is_to_leave: Cal
     learning = build_learning(settings)
     client = client_of(settings)
     intake = [EventIntake(learning.events, dataset_update(settings, client, is_patient=False))] if client is not None else []
+    told = [Announcer(client, settings.shared_folder, weights_version(settings))] if client is not None else []
     if client is None:
         logger.warning("LABEL_STUDIO_URL is not set: events are kept, but nothing comes of them")
     return Trainer(
         learning.queue,
-        work or prepare_samples(settings),
+        work or train_version(settings),
         settings.data_dir,
-        chores=[*intake, learning.debounce],
+        chores=[*intake, learning.debounce, *told],
         takes_jobs=settings.takes_jobs,
         limits=Limits(settings.trainer_niceness, settings.trainer_threads),
         is_to_leave=is_to_leave,

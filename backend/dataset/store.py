@@ -187,6 +187,15 @@ class SampleStore:
             rows = database.execute("SELECT id, title, created_at FROM projects ORDER BY id").fetchall()
         return [SeenProject(row["id"], row["title"], _epoch(row["created_at"])) for row in rows]
 
+    def doubt(self, digests: Iterable[str]) -> None:
+        """Take the tasks of some images for incomplete, so that they are built again: their images have vanished."""
+        with self._file.write() as database:
+            database.executemany(
+                "UPDATE tasks SET is_complete = 0 WHERE EXISTS"
+                " (SELECT 1 FROM samples WHERE samples.project = tasks.project AND samples.task = tasks.id AND digest = ?)",
+                [(digest,) for digest in digests],
+            )
+
     def digests(self) -> set[str]:
         """Digests of the images of all samples of all projects."""
         with self._file.read() as database:

@@ -77,6 +77,7 @@ class DatasetUpdate:
         report = UpdateReport()
         source = ProjectSource(self.client, project_id, self.pauses)
         known = self._see(source)
+        self.store.doubt(digest for digest in self.store.digests() if not self.kept.path(digest).exists())
         changes = list(source.changes())
         done = self.store.known_tasks(project_id)
         changed = [change for change in changes if done.get(change.task) != (change.updated_at, known.config)]

@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from models import VersionManifest
 POINTER = "serving"
 _DRAFTS = ".drafts"
 _LOCK = ".lock"
+_LEFT_SECONDS = 3600.0
+"""Whoever made something with a name for a moment is gone after this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +129,12 @@ class VersionLine:
         return drafts / "draft"
 
     def discard_drafts(self) -> None:
-        """Remove what was not published: it is as large as a version."""
+        """Remove what was not published, which is as large as a version, and what a killed process left out of sight."""
         shutil.rmtree(self.folder / _DRAFTS, ignore_errors=True)
+        for path in self.folder.glob(".*-*"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > _LEFT_SECONDS:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def next_number(self) -> int:
         """Number of the next version; none is ever given twice, as the newest is never pruned."""

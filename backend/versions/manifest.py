@@ -48,4 +48,4 @@ def created_at(manifest: VersionManifest) -> float:
 
 def compared(manifest: VersionManifest) -> str:
     """How a version did against the one that it began from, in words."""
-    return f"mean IoU {manifest.candidate.mean:.3f} on the validation images, {manifest.serving.mean:.3f} before"
+    return f"mean IoU {manifest.candidate.mean:.3f}, {manifest.serving.mean:.3f} before (on {manifest.measured_on})"

@@ -6,20 +6,18 @@ copies a lock that some thread holds.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
 from backend.app import create_app
-from backend.dataset.prepare import prepare_samples
-from backend.jobs.job import JobContext, Work
 from backend.server import listen, run_gunicorn
 from backend.settings import Settings
 from backend.trainer_process import build_trainer
+from backend.versions import train as versions
+from tests.backend.versions.learner import SmallLearner
 from tests.factories import FakeEngine
 
 STEPS = 60
@@ -56,25 +54,10 @@ def serve(settings: Settings, port: int) -> None:
 
 
 def train(settings: Settings) -> None:
-    """The trainer; its jobs get the samples ready, then count, with a checkpoint at each step as training has at its epochs."""
-    build_trainer(settings, _counts_after(prepare_samples(settings))).run()
-
-
-def _counts_after(prepare: Work) -> Work:
-    def work(context: JobContext) -> str:
-        said = prepare(context)
-        checkpoint = context.folder / "checkpoint.json"
-        done = json.loads(checkpoint.read_text(encoding="utf-8")) if checkpoint.exists() else []
-        for step in range(len(done), STEPS):
-            done.append(step)
-            part = checkpoint.with_suffix(".part")
-            part.write_text(json.dumps(done), encoding="utf-8")
-            part.replace(checkpoint)
-            context.report(f"step {step}")
-            time.sleep(0.01)
-        return f"{said}; {sum(done)}"
-
-    return work
+    """The trainer; its jobs make versions, with a checkpoint at each step as training has at its epochs."""
+    versions.ADOPTION_SECONDS = 0.1
+    learner = SmallLearner(steps=STEPS, step_seconds=0.01).learner
+    build_trainer(settings, versions.train_version(settings, learner)).run()
 
 
 def _lead_a_group(target: Callable[..., None], *arguments: Any) -> None:

@@ -21,8 +21,10 @@ from backend.events import Event
 from backend.jobs.job import JobState
 from backend.learning import build_learning
 from backend.settings import Settings
+from backend.versions.line import VersionLine
 from tests.backend.dataset.studio import brush, studio
-from tests.backend.doomed import STEPS, Group, serve, train
+from tests.backend.doomed import Group, serve, train
+from tests.backend.versions.learner import SmallLearner
 from tests.factories import make_settings
 from tools.processes import free_port
 
@@ -98,13 +100,14 @@ def _is_up(url: str) -> bool:
 # --- the trainer
 
 
-def test_a_killed_trainer_loses_no_event_leaves_no_half_state_and_its_jobs_end(tmp_path: Path) -> None:
+def test_a_killed_trainer_loses_no_event_shows_no_half_version_and_its_jobs_end(tmp_path: Path) -> None:
     with studio() as label_studio:
         settings = make_settings(
             tmp_path, label_studio_url=label_studio.url, label_studio_api_key=SecretStr("a token"), train_after_corrections=0
         )
         learning = build_learning(settings)
         chance = random.Random(20261121)
+        newest = 0
         for number in range(ROUNDS):
             task = label_studio.add_task((number, 0, 0))
             annotation = label_studio.annotate(task, brush("Dog"))
@@ -113,7 +116,7 @@ def test_a_killed_trainer_loses_no_event_leaves_no_half_state_and_its_jobs_end(t
             group = Group(train, settings)
             time.sleep(chance.uniform(0.0, 2.5))
             group.kill()
-            _check_state(tmp_path, settings)
+            newest = _check_state(tmp_path, settings, newest)
 
         last = Group(train, settings)
         wait_until(lambda: not learning.events.waiting())
@@ -125,15 +128,33 @@ def test_a_killed_trainer_loses_no_event_leaves_no_half_state_and_its_jobs_end(t
         merged = [job for job in learning.queue.jobs() if job.state is JobState.STOPPED and job.note.endswith("does its work")]
         assert len(finished) + len(merged) == len(learning.queue.jobs())
         assert max(job.attempt for job in finished) > 1, "the kills met running jobs"
-        newest = max(finished, key=lambda job: job.ended_at or 0)
-        assert newest.note.startswith(f"{ROUNDS} samples"), "what came while a job was broken off is in it"
-        assert newest.note.endswith(f"; {sum(range(STEPS))}"), "it went on from its checkpoint to its end"
+        _check_versions(tmp_path, settings)
 
 
-def _check_state(folder: Path, settings: Settings) -> None:
+def _check_state(folder: Path, settings: Settings, newest: int) -> int:
+    """Everything on disk is whole, and the versions go on from where they were; the number of the newest one."""
     for name in ("events.sqlite3", "jobs.sqlite3", "samples.sqlite3"):
         assert not (folder / name).exists() or is_whole(folder / name)
     if (folder / "samples.sqlite3").exists():
         for sample in sample_store(settings).samples(1):
             assert Path(sample.image).exists(), "every sample has its image"
             assert sample.mask_of([1]).any()
+    line = VersionLine(folder, 1)
+    numbers = [version.number for version in line.versions()]
+    assert line.next_number() == (numbers[-1] if numbers else 0) + 1, "every folder with a number is a whole version"
+    assert (numbers[-1] if numbers else 0) >= newest
+    line.serving()
+    return numbers[-1] if numbers else 0
+
+
+def _check_versions(folder: Path, settings: Settings) -> None:
+    """The last version serves, has learned from everything, and each came of the one before."""
+    line = VersionLine(folder, 1)
+    versions, serving = line.versions(), line.serving()
+    assert serving is not None
+    assert serving.number == versions[-1].number
+    names = [version.name for version in versions]
+    assert [version.manifest.parent for version in versions[1:]] == names[:-1]
+    gain = serving.manifest.candidate.mean - serving.manifest.serving.mean
+    assert gain == pytest.approx(SmallLearner().gain * ROUNDS), "what came while a job was broken off is in it"
+    assert not (line.folder / ".drafts").exists()

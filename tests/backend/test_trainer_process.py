@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from backend.cli import app
-from backend.dataset.prepare import dataset_folder, sample_store
+from backend.dataset.prepare import dataset_folder, prepare_samples, sample_store
 from backend.events import Event
 from backend.jobs.job import JobState
 from backend.jobs.machine import MachineLock, TrainerRuns
@@ -58,7 +58,7 @@ def test_corrections_become_samples_and_a_job_gets_them_ready(label_studio: Stud
         task = label_studio.add_task(colour)
         annotation = label_studio.annotate(task, brush())
         learning.take(Event("ANNOTATION_CREATED", 1, (annotation,), (task,), f"t{task}", corrections=1))
-    trainer = build_trainer(settings)
+    trainer = build_trainer(settings, prepare_samples(settings))
 
     assert not trainer.step(), "a fresh job waits for a moment"
 

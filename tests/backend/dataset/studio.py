@@ -29,11 +29,14 @@ class Studio:
         self.tasks: dict[int, dict[str, Any]] = {}
         self.fetched: list[list[int]] = []
         self.failures: list[int] = []
+        self.predictions: list[dict[str, Any]] = []
         self._ticks = 0
         self._next_annotation = 100
         server.routes["/api/projects/1"] = lambda _: self._answer(self.project)
         server.routes["/api/projects/2"] = Reply(404, b'{"detail": "Not found."}')
         server.routes["/api/tasks"] = self._list
+        server.routes["/api/ml"] = lambda _: self._answer([])
+        server.routes["/api/predictions/"] = self._predict
 
     def add_task(self, colour: tuple[int, int, int] = (40, 80, 120), **data: Any) -> int:
         """A task with a small image of one colour; returns its id."""
@@ -56,6 +59,14 @@ class Studio:
         kept = [one for one in self.tasks[task]["annotations"] if one["id"] != annotation]
         self.tasks[task].update(annotations=kept, updated_at=self._now())
 
+    def predict(self, task: int, version: str, score: float) -> None:
+        """Store an empty prediction."""
+        self.predictions.append({"task": task, "model_version": version, "score": score, "result": []})
+
+    def _predict(self, request: Request) -> Reply:
+        self.predictions.append(json.loads(request.body))
+        return self._answer({})
+
     def _now(self) -> str:
         self._ticks += 1
         return f"2026-11-21T00:00:{self._ticks // 1000:02}.{self._ticks % 1000:06}Z"
@@ -74,10 +85,16 @@ class Studio:
         self.fetched.append(only["value"])
         return self._answer({"tasks": [self.tasks[number] for number in only["value"] if number in self.tasks]})
 
-    @staticmethod
-    def _listed(task: dict[str, Any]) -> dict[str, Any]:
+    def _listed(self, task: dict[str, Any]) -> dict[str, Any]:
         counting = [one for one in task["annotations"] if not one["was_cancelled"]]
-        return {"id": task["id"], "updated_at": task["updated_at"], "total_annotations": len(counting)}
+        predictions = [one for one in self.predictions if one["task"] == task["id"]]
+        return {
+            "id": task["id"],
+            "updated_at": task["updated_at"],
+            "total_annotations": len(counting),
+            "predictions_score": predictions[0]["score"] if predictions else None,
+            "predictions_model_versions": ",".join(one["model_version"] for one in predictions),
+        }
 
 
 @contextmanager

@@ -150,6 +150,17 @@ def test_what_a_killed_job_left_is_removed_by_the_next(line: VersionLine) -> Non
     assert not line.new_draft().exists()
 
 
+def test_what_was_left_out_of_sight_goes_once_nobody_can_be_at_it(line: VersionLine) -> None:
+    publish(line, "a")
+    for name in (".pruned-x", ".serving-x"):
+        (line.folder / name).mkdir()
+        (line.folder / name / "file").touch()
+    os.utime(line.folder / ".pruned-x", (1, 1))
+    line.discard_drafts()
+    assert not (line.folder / ".pruned-x").exists()
+    assert (line.folder / ".serving-x").exists()
+
+
 def _hold(line: VersionLine, started: Any) -> None:
     with line.training():
         started.set()
