@@ -104,7 +104,8 @@ class Parts:
         """What the words see: CLIP's image encoder, and the map of cosines."""
         frames = Frames.of((image.shape[0], image.shape[1]), self.model.config)
         clip, _ = self.engine._images.prepare(image)
-        tokens = self.model.clip.encode_patches(clip[None])
+        own, encoders = self.engine._own_clip, self.model.clip
+        tokens = encoders.encode_patches(clip[None]) if own is None else own.encode_behind(encoders, clip[None])
         question = ask(labels, self.proposer.preset.background_words, EVERYTHING.stuff)
         return self.proposer.look(tokens, frames, question), frames
 
