@@ -22,6 +22,7 @@ from backend.cli import (
     preannotate,
     propose,
     segment,
+    select,
     serve,
     train,
     train_jobs,
@@ -70,6 +71,7 @@ app.command()(trainer.trainer)
 app.command()(connect.connect)
 app.command()(doctor.doctor)
 app.command()(preannotate.preannotate)
+app.command()(select.select)
 app.command()(segment.segment)
 app.command()(propose.propose)
 app.command()(export.export)

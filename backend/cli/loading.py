@@ -40,6 +40,17 @@ def load_for(context: typer.Context, settings: Settings, profile: str | None, de
     return engine
 
 
+def project_weights(settings: Settings, project: int) -> str | None:
+    """Folder of the version that serves a project; ``None`` where that is the base, or belongs to other weights than the settings name."""
+    from backend.app import weights_version
+    from backend.versions.of_project import line_of_project
+
+    serving = line_of_project(settings, project).serving()
+    if serving is None or serving.manifest.base.version != weights_version(settings):
+        return None
+    return str(serving.folder)
+
+
 def _default_loader() -> Callable[..., Engine]:
     from models import load_engine  # loads torch
 

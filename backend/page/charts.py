@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ def learning_curve(curve: Sequence[Mapping[str, Any]]) -> Markup | None:
     validation, losses = _numbers(curve, "validation"), _numbers(curve, "train_loss")
     if not validation and not losses:
         return None
-    last = max(1.0, *(epoch for epoch, _ in (*validation, *losses)))
+    last = _round_up(max(epoch for epoch, _ in (*validation, *losses)))
     highest = max((loss for _, loss in losses), default=0.0) or 1.0
     series = [
         Series("mean IoU on validation", [(epoch / last, value) for epoch, value in validation], dots=True),
@@ -36,12 +37,17 @@ def version_curve(versions: Iterable[Version]) -> Markup | None:
     scores = [(version.number, version.manifest.serving.mean, version.manifest.candidate.mean) for version in versions]
     if not scores:
         return None
-    last = max(number for number, _, _ in scores)
+    last = _round_up(max(number for number, _, _ in scores))
     series = [
         Series("what it began from", [(number / last, before) for number, before, _ in scores], "second", dots=True),
         Series("version", [(number / last, own) for number, _, own in scores], dots=True),
     ]
     return line_chart("Mean IoU of each version on the validation images of its time", "version", "mean IoU", series, to_x=last)
+
+
+def _round_up(last: float) -> int:
+    """The end of an axis whose quarters are whole numbers."""
+    return 4 * max(1, math.ceil(last / 4))
 
 
 def _numbers(curve: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:

@@ -122,12 +122,6 @@ def _job(service: Service, job: Job) -> JobView:
     return JobView(job, learning_curve(curve) if isinstance(curve, list) else None)
 
 
-def line_of_project(service: Service, number: int) -> VersionLine:
-    """The versions of a project; none of an older project that had its number."""
-    seen = {project.id: project for project in sample_store(service.settings).projects()}.get(number)
-    return VersionLine(service.settings.shared_folder, number, seen.epoch if seen else 0.0)
-
-
 def _project(service: Service, store: SampleStore, number: int, seen: SeenProject | None, waiting: Unasked | None) -> ProjectView:
     line = VersionLine(service.settings.shared_folder, number, seen.epoch if seen else 0.0)
     versions, serving, problem = line.versions(), None, None

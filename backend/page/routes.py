@@ -8,9 +8,10 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from backend.durations import ago, short
-from backend.page.overview import PICTURES, line_of_project, read_overview
+from backend.page.overview import PICTURES, read_overview
 from backend.page.permission import check_form, may_change
 from backend.service import Service
+from backend.versions.of_project import line_of_project
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 
@@ -36,13 +37,13 @@ def page_routes(service: Service) -> Blueprint:
     def serve(project: int) -> AnyResponse:
         """Let the version ``to`` serve, ``base`` for the weights that all come from; as ``wordmask versions rollback`` does."""
         check_form(request, service.settings)
-        line_of_project(service, project).roll_back(request.form.get("to") or None)
+        line_of_project(service.settings, project).roll_back(request.form.get("to") or None)
         return redirect(url_for("page.page", _anchor=f"project-{project}"), 303)
 
     @routes.get("/projects/<int:project>/versions/<int:number>/pictures/<name>")
     def picture(project: int, number: int, name: str) -> Response:
         """A picture before or after a version; a version never changes, so neither does its picture."""
-        folder = line_of_project(service, project).find(str(number)).folder / PICTURES
+        folder = line_of_project(service.settings, project).find(str(number)).folder / PICTURES
         return send_from_directory(folder.resolve(), name, mimetype="image/jpeg", max_age=_A_DAY)
 
     return routes
