@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,9 @@ VALIDATION = ("val", "validation")
 HELD_OUT_SHARE = 5
 """Without a validation split, one of so many training images measures instead."""
 
+SIDES = re.compile("left|right", re.IGNORECASE)
+"""Words that a mirror makes untrue."""
+
 MeasuredOn = Literal["validation", "held-out training images", "training images"]
 
 
@@ -38,10 +42,23 @@ class Example:
     path: Path
     digest: str
     """Of the image's pixels."""
+    is_mirrored: bool = False
+    """Whether left is right; then the masks of ``sample`` are still those of the image as it lies on disk."""
+
+    @property
+    def key(self) -> str:
+        """Tells it from all other examples, and from its mirror image."""
+        return f"{self.digest}-mirrored" if self.is_mirrored else self.digest
 
     def image(self) -> RgbImage:
         """The image, uint8 ``[H, W, 3]``."""
-        return read_image(self.path)
+        image = read_image(self.path)
+        return np.ascontiguousarray(image[:, ::-1]) if self.is_mirrored else image
+
+    def mirrored(self) -> Example:
+        """Its mirror image, with those expressions that stay true."""
+        said = tuple(one for one in self.sample.expressions if not SIDES.search(one.text))
+        return replace(self, sample=replace(self.sample, expressions=said), is_mirrored=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,8 +127,8 @@ def _prepare(request: FineTuning, hardware: Hardware) -> _Run:
     if not any(one.target_ids for example in examples.training for one in example.sample.expressions):
         raise FineTuneError(_nothing_to_learn(request, read, examples))
     _tell_unknown_words(examples, tokenizer)
-    replayed = [one for one in replay if one.digest in usable]
-    sampler = Sampler(examples.training, replayed, config.batch_size, config.replay_size, config.expressions_per_image, meanings, tokenizer)
+    own, replayed = _seen(examples.training, config), _seen([one for one in replay if one.digest in usable], config)
+    sampler = Sampler(own, replayed, config.batch_size, config.replay_size, config.expressions_per_image, meanings, tokenizer)
     stage = FineTuneStage(config, model, sampler, encoders, hardware, bfloat16=_is_bfloat16(config, hardware.device))
     measure = Validation(examples.measuring, encoders, meanings, tokenizer, thresholds, compute, hardware)
     return _Run(
@@ -170,7 +170,7 @@ def _embed(examples: Sequence[Example], encoders: SplitEncoders, meanings: Meani
     for number in range(hardware.rank, len(examples), hardware.processes):
         example = examples[number]
         try:
-            encoders.trunk(example.digest, example.image)
+            encoders.trunk(example.key, example.image)
             for expression in example.sample.expressions:
                 meanings.of(example, expression)
         except (OSError, ValueError) as error:
@@ -178,6 +178,12 @@ def _embed(examples: Sequence[Example], encoders: SplitEncoders, meanings: Meani
         else:
             is_usable[number] = 1
     return {example.digest for example, usable in zip(examples, hardware.sum(is_usable).tolist(), strict=True) if usable}
+
+
+def _seen(examples: Sequence[Example], config: FineTuneConfig) -> list[Example]:
+    """With their mirror images, where those are asked for and something about them stays true."""
+    mirrored = [one.mirrored() for one in examples] if config.mirror else []
+    return [*examples, *(one for one in mirrored if one.sample.expressions)]
 
 
 def _nothing_to_learn(request: FineTuning, read: Sequence[Example], examples: Examples) -> str:
@@ -195,6 +201,9 @@ def _tell_unknown_words(examples: Examples, tokenizer: PhraseTokenizer) -> None:
 
 
 def _is_bfloat16(config: FineTuneConfig, device: torch.device) -> bool:
+    if config.precision == "auto" and device.type == "cpu":
+        capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # newer than the oldest PyTorch that is allowed
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return choose_dtype(config.precision, device) == torch.bfloat16
 
 

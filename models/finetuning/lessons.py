@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -14,11 +14,12 @@ from torch import Tensor
 
 from models.data.sample import Expression, Target
 from models.embedding_cache import EmbeddingCache
-from models.finetuning.examples import Example
+from models.finetuning.examples import Example, words_to_labels
 from models.masks import coco_rle_to_mask
 from models.preprocess import Letterbox, clip_letterbox, sam_letterbox
 from models.ssp_sam.config import SspSamConfig
 from models.ssp_sam.tokenizer import PhraseTokenizer
+from models.training.batches import IGNORED, OBJECT_COVERAGE
 from models.types import Box
 
 NOTHING_SHARE = 3
@@ -51,6 +52,8 @@ class Lesson(NamedTuple):
     """bool ``[K]``."""
     is_weak: Tensor
     """bool ``[K]``."""
+    names: Tensor
+    """int64 ``[B, N]``: which name each patch of CLIP's shows, -100 where that is not known."""
 
     def to(self, device: torch.device) -> Lesson:
         """All of it on a device."""
@@ -80,19 +83,32 @@ class Meanings:
         side = self._config.mask_canvas
         mask, corners = torch.zeros(side, side), []
         for target in targets:
-            drawn = self._kept.get(f"{example.digest}-{target.id}", lambda target=target: self._draw(example, target))  # type: ignore[misc]
+            drawn = self._kept.get(f"{example.key}-{target.id}", lambda target=target: self._draw(example, target))  # type: ignore[misc]
             mask = torch.maximum(mask, drawn["mask"].float() / 255)
             corners.append(drawn["box"])
         return Meaning(mask, _hull(corners), any(target.rle is None for target in targets))
+
+    def names(self, example: Example, numbers: Mapping[str, int]) -> Tensor:
+        """Which label's object covers each patch of CLIP's, int64 ``[N]``; -100 where none does, or the label has no number."""
+        grid = self._config.clip.grid
+        names = torch.full((grid * grid,), IGNORED)
+        for target in example.sample.targets:
+            if target.rle is not None and target.label in numbers:
+                drawn = self._kept.get(f"{example.key}-{target.id}", lambda target=target: self._draw(example, target))  # type: ignore[misc]
+                share = F.adaptive_avg_pool2d(drawn["mask"][None].float() / 255, grid).flatten()
+                names[share >= OBJECT_COVERAGE] = numbers[target.label]
+        return names
 
     def _draw(self, example: Example, target: Target) -> dict[str, Tensor]:
         size_hw, config = example.sample.size_hw, self._config
         if target.rle is None:
             assert target.box is not None
-            mask, box = _filled(target.box, size_hw), target.box
+            mask = _filled(target.box, size_hw)
         else:
             mask = coco_rle_to_mask(target.rle)
-            box = bounds(mask)
+        if example.is_mirrored:
+            mask = np.ascontiguousarray(mask[:, ::-1])
+        box = bounds(mask)
         clip = clip_letterbox(size_hw, config.clip.image_size, config.clip.letterbox)
         corners = torch.tensor(clip.box_to_canvas(box)) / config.clip.image_size
         on_canvas = _on_canvas(mask, sam_letterbox(size_hw, config.sam.image_size), config.mask_canvas)
@@ -124,6 +140,7 @@ class Sampler:
     ) -> None:
         self._sources = [(own, own_size), (replay, replay_size if replay else 0)]
         self._per_image, self._meanings, self._tokenizer = per_image, meanings, tokenizer
+        self._numbers, self.name_ids = _names([*own, *replay], tokenizer)
 
     def draw(self, rng: np.random.Generator) -> list[tuple[Example, tuple[Expression, ...]]]:
         """The images of a batch with the expressions to learn from."""
@@ -141,6 +158,7 @@ class Sampler:
             torch.stack([one.box for one in meanings]),
             torch.tensor([bool(one.box[2:].min() > 0) for one in meanings]),
             torch.tensor([one.is_weak for one in meanings]),
+            torch.stack([self._meanings.names(example, self._numbers) for example, _ in batch]),
         )
 
 
@@ -154,6 +172,15 @@ def draw_expressions(expressions: Sequence[Expression], count: int, rng: np.rand
     return tuple(
         source[i] for source, size in ((something, positive), (nothing, negative)) for i in rng.choice(len(source), size, replace=False)
     )
+
+
+def _names(examples: Sequence[Example], tokenizer: PhraseTokenizer) -> tuple[dict[str, int], Tensor]:
+    """Labels of the regions of some examples with a number each, and how to say them, int64 ``[L, T]`` without common padding."""
+    words = {label: text for text, label in words_to_labels(examples).items()}
+    labels = sorted({target.label for one in examples for target in one.sample.targets if target.label is not None})
+    ids = tokenizer([words.get(label, label) for label in labels])
+    # CLIP's text tower is causal: padding behind the end token changes nothing.
+    return {label: number for number, label in enumerate(labels)}, ids[:, : int((ids != 0).sum(dim=1).max())] if labels else ids
 
 
 def bounds(mask: npt.NDArray[np.bool_]) -> Box:

@@ -43,6 +43,8 @@ class Shares:
     """For means over both."""
     judged: float = 1.0
     """For means over all but the weak ones."""
+    named: float = 1.0
+    """For means over patches with a name."""
 
 
 ALONE = Shares()

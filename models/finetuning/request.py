@@ -28,7 +28,11 @@ class FineTuneConfig:
     """Images of the data set per step."""
     replay_size: int = 2
     """Images of the base's own domain per step, against forgetting; 0 for none."""
-    expressions_per_image: int = 6
+    expressions_per_image: int = 4
+    mirror: bool = True
+    """Also learn from mirror images, with the expressions that name neither left nor right."""
+    naming: float = 0.5
+    """Weight of the recipe's naming loss: every patch of a labelled region must be nearest to its label among all labels."""
     learning_rate: float = 3e-4
     """Of the head."""
     text_rate: float = 0.3
@@ -64,7 +68,7 @@ class FineTuneConfig:
         for name in ("steps", "batch_size", "expressions_per_image", "validate_every", "patience"):
             if getattr(self, name) < 1:
                 raise FineTuneError(f"FineTuneConfig.{name} must be at least 1, found {getattr(self, name)}")
-        rates = ("replay_size", "text_rate", "decoder_rate", "low_rank", "low_rank_blocks", "low_rank_rate", "weight_decay")
+        rates = ("replay_size", "text_rate", "decoder_rate", "low_rank", "low_rank_blocks", "low_rank_rate", "weight_decay", "naming")
         for name in (*rates, "embedding_bytes"):
             if getattr(self, name) < 0:
                 raise FineTuneError(f"FineTuneConfig.{name} must not be negative, found {getattr(self, name)}")
@@ -75,8 +79,8 @@ class FineTuneConfig:
 def published_finetuning() -> FineTuneConfig:
     """The paper's optimisation (spec 5.2) with a published checkpoint as its start: CLIP frozen, SAM's decoder late and slow."""
     return FineTuneConfig(
-        steps=1000, batch_size=8, replay_size=0, expressions_per_image=1, learning_rate=1e-4, text_rate=0.0, low_rank=0,
-        schedule="published", weight_decay=1e-4, clip_norm=0.1, validate_every=50,
+        steps=1000, batch_size=8, replay_size=0, expressions_per_image=1, mirror=False, naming=0.0, learning_rate=1e-4, text_rate=0.0,
+        low_rank=0, schedule="published", weight_decay=1e-4, clip_norm=0.1, validate_every=50,
     )  # fmt: skip
 
 

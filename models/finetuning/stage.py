@@ -20,6 +20,7 @@ from models.finetuning.objectives import Objective, Shares, pointing_objective, 
 from models.finetuning.request import FineTuneConfig
 from models.ssp_sam.config import SspSamConfig
 from models.ssp_sam.model import SspSam, trainable_head
+from models.training.clip_stage import label_cosines, naming_loss
 from models.training.hardware import Hardware
 from models.training.loop import StageConfig, TrainedGroup
 from models.training.prompt_stage import text_tower
@@ -99,9 +100,22 @@ class FineTuneStage:
         lesson = self._sampler.lesson(own)
         shares = self._shares(batch, lesson)
         lesson = lesson.to(self._hardware.device)
-        features = self._encoders.features([self._encoders.trunk(example.digest, example.image) for example, _ in own])
+        features = self._encoders.features([self._encoders.trunk(example.key, example.image) for example, _ in own])
         prediction = model.decode(features.select(lesson.image), model.encode_phrases(lesson.ids))
-        return self._objective(prediction, lesson, model.config.clip.grid, shares)
+        loss, figures = self._objective(prediction, lesson, model.config.clip.grid, shares)
+        if self._asked.naming > 0:
+            naming, accuracy = self._naming(model, features.clip_tokens[:, 1:], lesson.names.flatten())
+            loss, figures = loss + shares.named * self._asked.naming * naming, {**figures, "name_accuracy": accuracy}
+        return loss, figures
+
+    def _naming(self, model: SspSam, patches: Tensor, target: Tensor) -> tuple[Tensor, float]:
+        """The loss of the recipe's first stage, on the patches of labelled regions; background says nothing here."""
+        shown = target >= 0
+        if not shown.any():
+            return patches.sum() * 0, float("nan")
+        cosine, scale = label_cosines(model, patches, self._sampler.name_ids.to(patches.device))
+        loss, logits = naming_loss(cosine[shown], scale, target[shown])
+        return loss, (logits.argmax(dim=1) == target[shown]).float().mean().item()
 
     def _shares(self, batch: Sequence[tuple[Example, Sequence[Expression]]], own: Lesson) -> Shares:
         """Every process draws the same batch, so each knows how much of it is its own without asking."""
@@ -119,6 +133,7 @@ class FineTuneStage:
             weak=share(lambda lesson: lesson.has_target & lesson.is_weak),
             target=share(lambda lesson: lesson.has_target),
             judged=share(lambda lesson: ~lesson.is_weak),
+            named=share(lambda lesson: lesson.names >= 0),
         )
 
 

@@ -65,7 +65,7 @@ class Validation:
         said = example.sample.expressions
         ious: list[float] = []
         with torch.inference_mode(), self._compute.autocast():
-            features = self._encoders.features([self._encoders.trunk(example.digest, example.image)])
+            features = self._encoders.features([self._encoders.trunk(example.key, example.image)])
             for start in range(0, len(said), DECODED_AT_ONCE):
                 batch = said[start : start + DECODED_AT_ONCE]
                 ids = self._compute.upload(self._tokenizer([one.text for one in batch]))

@@ -94,17 +94,10 @@ def patch_text_loss(model: SspSam, patches: Tensor, batch: SceneBatch, label_ids
         batch: holds the patch labels.
         label_ids: int64 ``[classes + colours, T]`` of :class:`LabelText`.
     """
-    sentence, _ = model.clip.encode_words(label_ids)
-    directions = F.normalize(sentence.float(), dim=-1)
-    scale = model.clip.logit_scale.exp().clamp(max=100)
-    cosine = F.normalize(patches.float(), dim=-1).flatten(0, 1) @ directions.T
-    classes = len(directions) - batch.colour_count
-    background = cosine.new_full((len(cosine), 1), BACKGROUND_COSINE)
-    name_logits = scale * torch.cat([cosine[:, :classes], background], dim=1)
+    cosine, scale = label_cosines(model, patches, label_ids)
+    classes = len(label_ids) - batch.colour_count
     target = batch.patch_class.flatten()
-    weight = torch.ones(classes + 1)
-    weight[classes] = BACKGROUND_WEIGHT
-    name_loss = F.cross_entropy(name_logits, target, weight=weight, ignore_index=IGNORED)
+    name_loss, name_logits = naming_loss(cosine[:, :classes], scale, target)
     colour_target = batch.patch_colour.flatten()
     colour_loss = F.cross_entropy(scale * cosine[:, classes:], colour_target, ignore_index=IGNORED)
     with torch.no_grad():
@@ -114,3 +107,39 @@ def patch_text_loss(model: SspSam, patches: Tensor, batch: SceneBatch, label_ids
         colour_accuracy = (cosine[:, classes:].argmax(dim=1) == colour_target)[coloured].float().mean()
     figures = {"name_accuracy": accuracy.item(), "colour_accuracy": colour_accuracy.item(), "name_loss": name_loss.item()}
     return name_loss + COLOUR_WEIGHT * colour_loss, figures
+
+
+def label_cosines(model: SspSam, patches: Tensor, label_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """How near patches and labels are in CLIP's joint space.
+
+    Args:
+        model: its text tower encodes the labels.
+        patches: float ``[B, N, E]``.
+        label_ids: int64 ``[L, T]``.
+
+    Returns:
+        cosines float ``[B * N, L]``, and CLIP's factor that makes logits of them.
+    """
+    sentence, _ = model.clip.encode_words(label_ids)
+    directions = F.normalize(sentence.float(), dim=-1)
+    scale: Tensor = model.clip.logit_scale.exp().clamp(max=100)
+    return F.normalize(patches.float(), dim=-1).flatten(0, 1) @ directions.T, scale
+
+
+def naming_loss(cosine: Tensor, scale: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Every patch must be nearest to its own name, or farther from all names than :data:`BACKGROUND_COSINE`.
+
+    Args:
+        cosine: float ``[n, C]``.
+        scale: CLIP's factor.
+        target: int64 ``[n]``: number of the name, C for background, :data:`IGNORED` for what is not known.
+
+    Returns:
+        the loss, and logits float ``[n, C + 1]``.
+    """
+    classes = cosine.shape[1]
+    background = cosine.new_full((len(cosine), 1), BACKGROUND_COSINE)
+    logits = scale * torch.cat([cosine, background], dim=1)
+    weight = torch.ones(classes + 1, device=cosine.device)
+    weight[classes] = BACKGROUND_WEIGHT
+    return F.cross_entropy(logits, target, weight=weight, ignore_index=IGNORED), logits

@@ -124,7 +124,7 @@ def test_a_version_of_a_base_that_was_replaced_is_refused(root: Path, tmp_path: 
 
 
 def test_without_anything_to_learn_from_one_line_says_so(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(FineTuneError, match="nothing to learn from.*correct more tasks") as caught:
+    with pytest.raises(FineTuneError, match=r"nothing to learn from.*correct more tasks") as caught:
         fine_tune(request_for(root, dataset=write_dataset(tmp_path / "data", training=0), run_dir=tmp_path / "run"))
     assert "\n" not in str(caught.value)
 
