@@ -103,6 +103,7 @@ class Settings(BaseModel):
     train_after_minutes: float = Field(30, ge=0, description="so long after a correction a job is asked for anyway; 0: no time does")
     trainer_niceness: int = Field(10, ge=0, le=19, description="how far a job stands back for everything else on the machine")
     trainer_threads: int = Field(1, ge=1, le=256, description="threads that a job computes with")
+    train_steps: int | None = Field(None, ge=1, description="most steps that a job trains; empty: as the weights want it")
     replay_dataset: Path | None = Field(
         None, description="data set folder of what the weights knew, mixed in so that it is not forgotten; empty: the scenes that ship"
     )
