@@ -72,19 +72,20 @@ class SamMi(nn.Module):
             nn.init.zeros_(self.decoder.head.weight)
             nn.init.zeros_(self.decoder.head.bias)  # type: ignore[arg-type]  # made with a bias
 
-    def forward(self, image: ImageMaps, text: Tensor, masks: MaskInput) -> Tensor:
+    def forward(self, image: ImageMaps, text: Tensor, masks: MaskInput, close_labels: int | None = None) -> Tensor:
         """Score every label at every cell.
 
         Args:
             image: maps of B images.
             text: float ``[T, E]`` of length 1, any T; the same labels for all images.
             masks: SAM's, over CLIP's canvas.
+            close_labels: only so many are looked at closely; ``None``, or more than the configuration allows: as many as that.
 
         Returns:
             logits float ``[B, T, 4g, 4g]``, one sigmoid per label.
         """
         cost = cost_map(F.normalize(image.features, dim=1), text)
-        labels = self._strongest(cost)
+        labels = self._strongest(cost, min(close_labels or self.config.most_labels, self.config.most_labels))
         logits = self._score(image, cost[:, labels], text[labels], masks)
         if len(labels) == len(text):
             return logits
@@ -107,9 +108,9 @@ class SamMi(nn.Module):
         upscaled = resize(cost.flatten(0, 1), logits.shape[-1]).reshape_as(logits)
         return logits + self.cost_scale * (upscaled - self.cost_bias)
 
-    def _strongest(self, cost: Tensor) -> Tensor:
+    def _strongest(self, cost: Tensor, most: int) -> Tensor:
         """Places int64 of the labels that are looked at closely, in their order."""
         count = cost.shape[1]
-        if count <= self.config.most_labels:
+        if count <= most:
             return torch.arange(count, device=cost.device)
-        return cost.amax(dim=(0, 2, 3)).topk(self.config.most_labels).indices.sort().values
+        return cost.amax(dim=(0, 2, 3)).topk(most).indices.sort().values

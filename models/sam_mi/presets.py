@@ -58,6 +58,8 @@ class Preset:
 
     correction: float = 2.0
     """Lambda: how strongly masks smooth the map of words; 0 leaves it alone."""
+    close_labels: int | None = None
+    """The trained network looks closely at so many labels, those with the strongest cosine anywhere; ``None``: as many as it may."""
     score: float = 0.35
     """Least score of a proposal."""
     proposal_nms: float = 0.6
@@ -71,6 +73,8 @@ class Preset:
                 raise ValueError(f"Preset.{name} is a share, 0..1, found {getattr(self, name)}")
         if self.correction < 0:
             raise ValueError(f"Preset.correction must not be negative, found {self.correction}")
+        if self.close_labels is not None and self.close_labels < 1:
+            raise ValueError(f"Preset.close_labels must be at least 1, or None, found {self.close_labels}")
         if not self.mask_tokens:
             raise ValueError("Preset.mask_tokens must name at least one of SAM's masks, found none")
 

@@ -59,7 +59,7 @@ class TrainedProposer(Proposer):
         soft = joined.masks.soft
         masks = MaskInput(soft.unsqueeze(0), torch.ones(1, len(soft), dtype=torch.bool, device=soft.device))
         with self.compute.autocast():
-            logits = self.network(maps_of(features, frames), look.text, masks)[0]
+            logits = self.network(maps_of(features, frames), look.text, masks, self.preset.close_labels)[0]
         return as_evidence(logits.float(), len(look.question.names))
 
 

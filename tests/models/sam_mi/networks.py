@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.embedding_cache import EmbeddingCache
+from models.engine_options import DEFAULT_OPTIONS, EngineOptions
 from models.sam_mi.config import SamMiConfig, contract
 from models.sam_mi.config import tiny as tiny_network
 from models.sam_mi.engine import SamMiEngine
@@ -83,6 +84,7 @@ def engine(
     model: SspSam | None = None,
     network: SamMi | None = None,
     tokenizer: PhraseTokenizer = TOKENIZER,
+    options: EngineOptions = DEFAULT_OPTIONS,
 ) -> SamMiEngine:
     """An engine of odd sizes whose canvases differ; the trained one stands behind encoders with skips, as it must."""
     if trained and network is None:
@@ -97,4 +99,5 @@ def engine(
         device=torch.device("cpu"),
         thresholds=Thresholds(presence=0.0),
         cache=EmbeddingCache(2**24),
+        options=options,
     )

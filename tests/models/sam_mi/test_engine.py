@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from models.engine import Engine
+from models.engine_options import EngineOptions
 from models.proposals import ProposalOptions, Proposals, ProposingEngine
 from models.sam_mi.engine import SamMiEngine
 from models.sam_mi.presets import Preset
@@ -234,6 +235,7 @@ def test_a_network_for_other_encoders_is_refused():
         pytest.param({"mask_iou": 1.2}, "share", id="share above one"),
         pytest.param({"correction": -1.0}, "negative", id="negative correction"),
         pytest.param({"mask_tokens": ()}, "at least one", id="no mask"),
+        pytest.param({"close_labels": 0}, "at least 1", id="no label looked at"),
     ],
 )
 def test_thresholds_that_make_no_sense_are_refused(change, message):
@@ -244,3 +246,15 @@ def test_thresholds_that_make_no_sense_are_refused(change, message):
 def test_an_answer_needs_no_gradient(engines):
     engines[False].propose(picture(), LABELS)
     assert torch.is_grad_enabled()
+
+
+@MODES
+def test_half_precision_answers_as_full_precision_does(trained):
+    exact, rounded = (engine(trained=trained, options=EngineOptions(precision=precision)) for precision in ("fp32", "bf16"))
+    assert rounded.placement["precision"] == "bfloat16"
+    images = [picture(seed) for seed in range(4)]
+    pairs = [(exact.propose(image, LABELS), rounded.propose(image, LABELS)) for image in images]
+    for (_, found), image in zip(pairs, images, strict=True):
+        assert_sound(found, image)
+    agreement = np.mean([(a.label_map == b.label_map).mean() for a, b in pairs])
+    assert agreement > 0.9

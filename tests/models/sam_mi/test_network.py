@@ -41,6 +41,14 @@ def test_of_too_many_labels_the_strongest_are_scored_and_the_others_refused():
     assert (logits.amin(dim=(0, 2, 3)) == -100).sum() == 2
 
 
+def test_a_caller_may_have_fewer_labels_looked_at_but_not_more_than_the_network_allows():
+    config = replace(contract(), most_labels=4)
+    network = random_network(config)
+    with torch.no_grad():
+        seen = [int((network(maps(config), texts(6), masks(), most).amax(dim=(0, 2, 3)) > -100).sum()) for most in (None, 2, 4, 100)]
+    assert seen == [4, 2, 4, 4]
+
+
 def test_labels_in_parts_give_what_all_at_once_give(monkeypatch):
     made = random_network(open_gates=True)
     with torch.no_grad():
