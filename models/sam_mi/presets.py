@@ -10,7 +10,7 @@ STUFF_WORDS = (
 )  # fmt: skip
 """What photographs show behind things; competes with the labels when a network has no background of its own."""
 
-TINY_CONFIGURATIONS = ("tiny", "tiny-2")
+TINY_CONFIGURATIONS = ("tiny",)
 """Of the networks that this project trains on emoji scenes."""
 
 PLAIN_TEMPLATES = ("{}", "the {}", "a {}")

@@ -7,7 +7,7 @@ mutually different sizes for tests: a transposed axis cannot hide in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -237,17 +237,10 @@ def tiny(vocab_size: int = 512) -> SspSamConfig:
         ),
         head=HeadConfig(
             mixing_width=128, mixing_heads=4, gru_hidden=64, prompts=8, generator_layers=3, generator_heads=4, generator_ffn=512,
-            verification_dropout=0.0, published_extras=False, patch_norm="channels", patch_positions=True, word_tokens=True,
-            point_prompts=True, presence=True,
+            verification_dropout=0.0, published_extras=False, patch_norm="channels", patch_positions=True, directed_positions=True,
+            patch_shapes=True, word_tokens=True, word_identities=True, point_prompts=True, presence=True,
         ),
     )  # fmt: skip
-
-
-def tiny_2(vocab_size: int = 512) -> SspSamConfig:
-    """What the recipe trains now: :func:`tiny` with three more switches, for positions and sizes.
-    The shipped weights are of ``tiny``."""
-    base = tiny(vocab_size)
-    return replace(base, name="tiny-2", head=replace(base.head, directed_positions=True, patch_shapes=True, word_identities=True))
 
 
 def contract() -> SspSamConfig:
@@ -268,7 +261,7 @@ def contract() -> SspSamConfig:
     )  # fmt: skip
 
 
-CONFIGURATIONS = (tiny, tiny_2, ssp_sam_224, ssp_sam_336, ssp_sam_224_vit_b, contract)
+CONFIGURATIONS = (tiny, ssp_sam_224, ssp_sam_336, ssp_sam_224_vit_b, contract)
 
 
 def named_config(name: str) -> SspSamConfig:

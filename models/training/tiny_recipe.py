@@ -24,7 +24,7 @@ from models.data.emoji_scenes.grammar import KIND_WEIGHTS
 from models.data.emoji_scenes.vocabulary import CATEGORIES, CLASSES, COLORS, category_plural, plural, ways_to_say, words_for_color
 from models.embedding_cache import EmbeddingCache
 from models.evaluation_splits import scene_samples
-from models.ssp_sam.config import tiny_2
+from models.ssp_sam.config import tiny
 from models.ssp_sam.engine import Thresholds
 from models.ssp_sam.model import SspSam
 from models.ssp_sam.sam_masks import positional_code
@@ -81,7 +81,7 @@ everything highest lowest
 CALIBRATION = "calibration"
 """The split that thresholds are chosen on; never reported."""
 PROFILE = "tiny"
-"""Name under which the weights serve, whatever configuration they are of."""
+"""Name under which the weights serve."""
 RELEASE = "0.2.0"
 """Of the weights; part of the version that Label Studio shows."""
 STAGES = ("clip", "sam", "prompt", "joint")
@@ -102,7 +102,7 @@ class TinyTraining:
         self.data_dir = data_dir
         self.run_dir = run_dir
         vocabulary = vocabulary_of(known_words())
-        self.config = tiny_2(vocab_size=len(vocabulary) + 4)
+        self.config = tiny(vocab_size=len(vocabulary) + 4)
         self.tokenizer = PhraseTokenizer(self.config.clip.context_length, vocabulary)
         self._train_set = SceneSet(data_dir / "train")
         self._dense_set = SceneSet(data_dir / "dense")
