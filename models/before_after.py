@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from models.finetuning.examples import Example, read_examples, split_examples
 from models.report.pictures import draw_masks, to_jpeg
 from models.types import BoolMask, RgbImage
 
-MOST_ASKED = 60
+MOST_ASKED = 24
 """Images that are looked at, for the few that are shown."""
 
 LONGEST_SIDE = 360
@@ -40,8 +41,8 @@ def write_before_after(folder: Path, before: Engine, after: Engine, dataset: Pat
     """Draw the images whose answers changed most, for better and for worse.
 
     Args:
-        folder: made; gets ``pictures.json``, a list of ``{words, before, after}`` (mean IoU), and of each ``N-before.jpg`` and
-            ``N-after.jpg``.
+        folder: appears when it is complete: ``pictures.json``, a list of ``{words, before, after}`` (mean IoU), and of each
+            ``N-before.jpg`` and ``N-after.jpg``.
         before: the engine that served.
         after: the engine of the new version.
         dataset: folder of a data set; of its images that measure (see :func:`models.finetuning.examples.split_examples`) the first
@@ -59,15 +60,19 @@ def write_before_after(folder: Path, before: Engine, after: Engine, dataset: Pat
     asked = [one for one in measuring if _expressions(one.sample)][:MOST_ASKED]
     changes = [_answer(after, one).iou - _answer(before, one).iou for one in asked]
     chosen = sorted(zip(changes, asked, strict=True), key=lambda pair: -abs(pair[0]))[:most]
-    folder.mkdir(parents=True, exist_ok=True)
     listed = []
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
     for place, (_, example) in enumerate(chosen):
         answers = {"before": _answer(before, example), "after": _answer(after, example)}
         for name, answered in answers.items():
-            (folder / f"{place}-{name}.jpg").write_bytes(to_jpeg(_draw(example.image(), answered)))
+            (part / f"{place}-{name}.jpg").write_bytes(to_jpeg(_draw(example.image(), answered)))
         words = [text for text, mask in _expressions(example.sample).items() if mask.any()][:_MOST_WORDS]
         listed.append({"words": ", ".join(words) or "nothing to find", **{name: round(one.iou, 4) for name, one in answers.items()}})
-    (folder / "pictures.json").write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
+    (part / "pictures.json").write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
     return len(listed)
 
 

@@ -17,11 +17,8 @@ from backend.jobs.job import Job, JobState
 from backend.jobs.record import read_record
 from backend.page.charts import learning_curve, version_curve
 from backend.service import Service
-from backend.versions.line import Version, VersionLine, lines
+from backend.versions.line import PICTURES, Version, VersionLine, lines
 from backend.versions.manifest import VersionError
-
-PICTURES = "pictures"
-"""Folder of a version with images before and after it, and their list ``pictures.json``; see :mod:`models.before_after`."""
 
 _SHOWN_JOBS = 20
 _SHOWN_EVENTS = 20

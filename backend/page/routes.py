@@ -8,9 +8,10 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from backend.durations import ago, short
-from backend.page.overview import PICTURES, read_overview
+from backend.page.overview import read_overview
 from backend.page.permission import check_form, may_change
 from backend.service import Service
+from backend.versions.line import PICTURES
 from backend.versions.of_project import line_of_project
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"

@@ -22,6 +22,10 @@ from backend.versions.manifest import NoSuchVersion, VersionError, created_at, r
 from models import VersionManifest
 
 POINTER = "serving"
+
+PICTURES = "pictures"
+"""Folder of a version with images before and after it; see :func:`models.write_before_after`. It comes after all else, or never."""
+
 _DRAFTS = ".drafts"
 _LOCK = ".lock"
 _LEFT_SECONDS = 3600.0

@@ -24,7 +24,7 @@ from backend.label_studio import LabelStudioClient, client_of
 from backend.settings import Settings
 from backend.versions.announce import ADOPTION_SECONDS, Announcer
 from backend.versions.lessons import last_lesson, lesson_of, note_lesson
-from backend.versions.line import Version, VersionLine
+from backend.versions.line import PICTURES, Version, VersionLine
 from backend.versions.manifest import VersionError, compared, read_manifest
 from backend.versions.refresh import doubtful_tasks, refresh
 from models import Engine, find_weights
@@ -46,11 +46,12 @@ class Learner:
 
     Args:
         fine_tune: trains a version; :func:`models.fine_tune`.
-        load: makes the engine of a version's folder, to predict again what older versions had predicted.
+        load: makes the engine of a version's folder or of a profile: to predict again what older versions had predicted, and to draw what
+            a version changed.
     """
 
     fine_tune: FineTune
-    load: Callable[[Path], Engine]
+    load: Callable[[str | Path], Engine]
 
 
 def train_version(settings: Settings, learner: Learner | None = None) -> Work:
@@ -92,7 +93,9 @@ class _Training:
                 for name in self._line.prune(self._settings.kept_versions):
                     print(f"removed the old version {name}")  # noqa: T201
         if isinstance(version, Version):
-            version = f"{version.name} serves: {compared(version.manifest)}; {self._tell(version)}"
+            told = self._tell(version)
+            self._draw(version)
+            version = f"{version.name} serves: {compared(version.manifest)}; {told}"
         self._record.tidy()
         return version
 
@@ -187,6 +190,19 @@ class _Training:
         except BackendError as error:
             return f"Label Studio was not told all of it: {error}"
 
+    def _draw(self, version: Version) -> None:
+        """Pictures for the page, of what it changed; it serves already, and is as good without them."""
+        from models import write_before_after
+
+        self._context.report(f"{version.name} serves; its pictures are drawn")
+        try:
+            parent = version.manifest.parent
+            before = self._line.find(parent).folder if parent else weights_place(self._settings)
+            engines = self._learner.load(before), self._learner.load(version.folder)
+            write_before_after(version.folder / PICTURES, *engines, self._dataset)
+        except Exception:  # whatever it is, the job has done its work
+            logger.exception("%s gets no pictures", version.name)
+
     def _refresh(self, client: LabelStudioClient, version: Version) -> str:
         tasks: list[int] = self._record.told.get("tasks") or []
         serving = self._line.serving()
@@ -213,7 +229,7 @@ def _configuration(settings: Settings) -> FineTuneConfig:
 
     made_by = str(find_weights(weights_place(settings)).manifest.get("config", ""))
     config = published_finetuning() if made_by.startswith(_PUBLISHED) else FineTuneConfig()
-    return replace(config, device=settings.device)
+    return replace(config, device=settings.device, steps=settings.train_steps or config.steps)
 
 
 def _models(settings: Settings) -> Learner:

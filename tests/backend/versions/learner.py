@@ -61,9 +61,9 @@ class SmallLearner:
         scores: dict[str, Scores] = {"serving": manifest.serving, "candidate": manifest.candidate}
         return FineTuned(request.out, scores, manifest.is_better, tuple(manifest.curve), manifest.wall_seconds)
 
-    def load(self, folder: Path) -> Engine:
-        """An engine of what :meth:`fine_tune` has written."""
-        return FakeEngine(version=read_version(folder).version)
+    def load(self, place: str | Path) -> Engine:
+        """An engine of what :meth:`fine_tune` has written, or of a profile."""
+        return FakeEngine(version=read_version(place).version if isinstance(place, Path) else find_weights(place).version)
 
     def _count(self, run_dir: Path, identity: object, report: ReportProgress) -> None:
         run_dir.mkdir(parents=True, exist_ok=True)

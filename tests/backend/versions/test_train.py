@@ -18,6 +18,7 @@ from backend.jobs.record import read_record
 from backend.settings import Settings
 from backend.versions.line import VersionLine
 from backend.versions.train import Learner, train_version
+from models import Engine
 from tests.backend.dataset.studio import Studio, brush, studio
 from tests.backend.versions.learner import SmallLearner
 from tests.factories import make_settings
@@ -277,3 +278,21 @@ def test_old_versions_are_pruned_by_the_setting(world: Trains) -> None:
         world.correct()
         world.job(f"j{number}")
     assert [version.number for version in world.line.versions()] == [3, 4], "the one that serves and its parent"
+
+
+def test_what_a_version_changed_is_drawn_once_it_serves(world: Trains) -> None:
+    world.correct()
+    world.job()
+    (version,) = world.line.versions()
+    assert {path.name for path in (version.folder / "pictures").iterdir()} == {"pictures.json", "0-before.jpg", "0-after.jpg"}
+    assert world.reports[-1] == f"{version.name} serves; its pictures are drawn"
+
+
+def test_a_version_without_pictures_serves_all_the_same(world: Trains) -> None:
+    def fail(place: object) -> Engine:
+        raise MemoryError
+
+    world.correct()
+    said = world.job(learner=Learner(world.small.fine_tune, fail))
+    assert said.startswith(f"{world.base}.p1.v1 serves")
+    assert not (world.line.versions()[0].folder / "pictures").exists()
