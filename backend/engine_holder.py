@@ -185,9 +185,17 @@ class _SharedEngine:
 class _SharedProposingEngine(_SharedEngine):
     """The same for an engine that takes lists of labels."""
 
+    @property
+    def prefers_lists(self) -> bool:
+        return self._proposing.prefers_lists
+
     def propose(
         self, image: RgbImage, labels: Sequence[str], *, background: Sequence[str] = (), options: ProposalOptions = _EVERYTHING
     ) -> Proposals:
-        assert isinstance(self._engine, ProposingEngine), "lend makes this of such an engine only"
         with self._slot():
-            return self._engine.propose(image, labels, background=background, options=options)
+            return self._proposing.propose(image, labels, background=background, options=options)
+
+    @property
+    def _proposing(self) -> ProposingEngine:
+        assert isinstance(self._engine, ProposingEngine), "lend makes this of such an engine only"
+        return self._engine

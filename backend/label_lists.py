@@ -17,7 +17,8 @@ MOST_PROPOSALS = 300
 def listed_controls(plan: LabelPlan, image_name: str, engine: Engine, *, has_prompts: bool) -> frozenset[OutputControl]:
     """The controls of an image whose labels are looked for together; see :meth:`backend.label_plan.LabelPlan.model_of`.
 
-    Where that is nobody's wish but the default, an engine that takes no lists is asked for one label after the other.
+    Where that is nobody's wish but the default, an engine that takes no lists, or has learned phrases from people's corrections, is asked
+    for one label after the other.
 
     Args:
         has_prompts: the task brings prompts.
@@ -27,7 +28,8 @@ def listed_controls(plan: LabelPlan, image_name: str, engine: Engine, *, has_pro
     """
     controls = [control for control in plan.outputs if control.to_name == image_name]
     if isinstance(engine, ProposingEngine):
-        return frozenset(control for control in controls if plan.model_of(control, has_prompts=has_prompts) == "sam-mi")
+        in_words = has_prompts or not engine.prefers_lists
+        return frozenset(control for control in controls if plan.model_of(control, in_words=in_words) == "sam-mi")
     for control in controls:
         if control.model == "sam-mi":
             raise LabelConfigError(

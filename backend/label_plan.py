@@ -149,18 +149,18 @@ class LabelPlan:
         if longest > LONGEST_NAME:
             raise LabelConfigError(f"a label or one of its words has {longest} characters, at most {LONGEST_NAME} are read; shorten it")
 
-    def model_of(self, control: OutputControl, *, has_prompts: bool = False) -> ModelName:
+    def model_of(self, control: OutputControl, *, in_words: bool = False) -> ModelName:
         """What looks for the labels of a control: what it says itself; else ``sam-mi`` where there is nothing but labels, and ``ssp-sam``
         where somebody works with expressions, be it in a text box, in a task or as the prompt of a label.
 
         Args:
             control: one of the outputs.
-            has_prompts: the task brings prompts.
+            in_words: there are expressions beside the config: the task brings prompts, or the model has learned phrases.
         """
         if control.model is not None:
             return control.model
         labels = (label for output in self.outputs for label in output.labels)
-        has_expressions = has_prompts or self.prompt_controls or self.prompt_field or any(label.is_expression for label in labels)
+        has_expressions = in_words or self.prompt_controls or self.prompt_field or any(label.is_expression for label in labels)
         return "ssp-sam" if has_expressions else "sam-mi"
 
     def image(self, name: str) -> ImageObject:

@@ -127,6 +127,10 @@ EVERYTHING = ProposalOptions()
 class ProposingEngine(Protocol):
     """An engine that also takes a list of labels. Optional: ask with ``isinstance`` before offering it."""
 
+    @property
+    def prefers_lists(self) -> bool:
+        """Whether a list is the better question for labels. Not after fine-tuning, which teaches phrases, labels among them."""
+
     def propose(
         self, image: RgbImage, labels: Sequence[str], *, background: Sequence[str] = (), options: ProposalOptions = EVERYTHING
     ) -> Proposals:

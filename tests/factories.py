@@ -139,6 +139,8 @@ class FakeEngine:
 class FakeProposingEngine(FakeEngine):
     """Also takes label lists: every label gets its rectangles, as a phrase would, and the label map shows them."""
 
+    prefers_lists: bool = True
+
     def propose(
         self, image: RgbImage, labels: Sequence[str], *, background: Sequence[str] = (), options: ProposalOptions = EVERYTHING
     ) -> Proposals:

@@ -33,6 +33,7 @@ class SamMiEngine(SspSamEngine):
         thresholds: when a phrase counts as answered.
         cache: of image features.
         options: how to compute.
+        prefers_lists: see :class:`models.proposals.ProposingEngine`.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class SamMiEngine(SspSamEngine):
         thresholds: Thresholds,
         cache: EmbeddingCache,
         options: EngineOptions = DEFAULT_OPTIONS,
+        prefers_lists: bool = True,
     ) -> None:
         super().__init__(model, tokenizer, name=name, version=version, device=device, thresholds=thresholds, cache=cache, options=options)
+        self._prefers_lists = prefers_lists
         self._proposer = Proposer(self._model, tokenizer, preset, self._compute)
         self._own_clip = None
         if network is not None:
@@ -57,6 +60,11 @@ class SamMiEngine(SspSamEngine):
             self._own_clip = network.own_clip
         if self._own_clip is not None:
             self._compute.reduce(self._own_clip.visual)
+
+    @property
+    def prefers_lists(self) -> bool:
+        """See :class:`models.proposals.ProposingEngine`."""
+        return self._prefers_lists
 
     def propose(
         self, image: RgbImage, labels: Sequence[str], *, background: Sequence[str] = (), options: ProposalOptions = EVERYTHING

@@ -64,6 +64,7 @@ def build_engine(
         thresholds=thresholds,
         cache=cache,
         options=options,
+        prefers_lists=folder.delta is None,
     )
 
 

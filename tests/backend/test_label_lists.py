@@ -103,6 +103,13 @@ def test_an_engine_without_lists_is_asked_one_by_one_unless_the_config_insists(p
     )
 
 
+def test_an_engine_that_has_learned_phrases_is_asked_in_phrases_unless_the_config_insists(predict: Any) -> None:
+    learned = FakeProposingEngine(prefers_lists=False)
+    predict(config(brush("Dog", "Cat")), learned)
+    predict(config(brush("Dog", "Cat", model="sam-mi")), learned)
+    assert questions(learned) == ONE_BY_ONE + TOGETHER
+
+
 def test_all_controls_share_one_question_and_each_gets_its_own_labels(predict: Any) -> None:
     engine = FakeProposingEngine(instances={"Dog": 2})
     xml = config(

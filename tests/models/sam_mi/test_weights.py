@@ -12,18 +12,20 @@ import torch
 from safetensors.torch import load_file
 
 from models import WeightsError, load_engine
+from models.embedding_cache import EmbeddingCache
 from models.sam_mi.config import contract
 from models.sam_mi.config import tiny as tiny_network
 from models.sam_mi.engine import SamMiEngine
 from models.sam_mi.model import SamMi
 from models.sam_mi.presets import tiny_preset
-from models.sam_mi.weights import PREFIX, write_joined_folder
+from models.sam_mi.weights import PREFIX, build_engine, write_joined_folder
 from models.ssp_sam.config import tiny as tiny_encoders
 from models.ssp_sam.engine import Thresholds
 from models.ssp_sam.model import SspSam
 from models.ssp_sam.tokenizer import PhraseTokenizer
 from models.ssp_sam.weights import write_weights_folder
 from models.weights_folder import WeightsFolder
+from models.weights_tensors import save_delta
 from tests.models.sam_mi.networks import TOKENIZER, eager, engine, random_network
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
@@ -110,3 +112,13 @@ def test_a_network_without_a_named_configuration_is_not_written(networks, base, 
     odd = SamMi(replace(contract(), hidden=64))
     with pytest.raises(WeightsError, match="configuration of its own"):
         write_joined_folder(base, networks[0], odd, tmp_path / "odd", release="1")
+
+
+def test_a_version_that_was_fine_tuned_has_learned_phrases_and_not_lists(networks, base, tmp_path):
+    model, _, _ = networks
+    own = model.state_dict()
+    trained = {name: tensor + 1 if name == "visual_adapter.gaussian_scale" else tensor for name, tensor in own.items()}
+    save_delta(tmp_path / "delta.safetensors", trained, own)
+    device, cache = torch.device("cpu"), EmbeddingCache(0)
+    assert build_engine(base, device, cache).prefers_lists
+    assert not build_engine(replace(base, delta=tmp_path / "delta.safetensors"), device, cache).prefers_lists
