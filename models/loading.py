@@ -17,6 +17,7 @@ from models.embedding_cache import EmbeddingCache
 from models.engine import Engine
 from models.engine_options import DEFAULT_OPTIONS, EngineOptions
 from models.sam_mi import weights as sam_mi
+from models.sam_mi import zero_shot
 from models.ssp_sam import weights as ssp_sam
 from models.weights_folder import MANIFEST_FILE, WeightsError, WeightsFolder, find_weights
 
@@ -25,6 +26,7 @@ DEFAULT_CACHE_BYTES = 256 * 2**20
 BUILDERS: dict[str, Callable[[WeightsFolder, torch.device, EmbeddingCache, EngineOptions], Engine]] = {
     ssp_sam.ARCHITECTURE: sam_mi.build_engine,
     sam_mi.ARCHITECTURE: sam_mi.build_engine,
+    zero_shot.ARCHITECTURE: zero_shot.build_engine,
 }
 """Architecture of a manifest -> who makes an engine of the folder. SAM-MI's answers phrases as SSP-SAM's does, and label lists."""
 

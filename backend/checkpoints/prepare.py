@@ -65,6 +65,8 @@ def convert_profile(
     folder = store.profile_folder(profile.name)
     try:
         lacking = verify_checkpoint(path, entry).lacking
+        if entry.format == "sam":  # a profile without training: everything that is not SAM comes from elsewhere
+            lacking = frozenset(profile.upstream)
         for part in sorted(lacking - set(files)):
             if part in profile.upstream:
                 files[part] = bring(registry.checkpoint(profile.upstream[part]))

@@ -18,10 +18,12 @@ from torch import Tensor
 
 from models.checkpoints.formats import unfilled_ssp_sam
 from models.checkpoints.registry import Profile, UpstreamPart
+from models.sam_mi import zero_shot
 from models.ssp_sam.checkpoint import FROZEN_PARTS, fit_official, fit_upstream, frozen_part_of
 from models.ssp_sam.engine import Thresholds
+from models.ssp_sam.model import SspSam
 from models.ssp_sam.weights import ARCHITECTURE, manifest_of, tokenizer_for
-from models.strict_weights import WeightsError
+from models.strict_weights import WeightsError, check_fit
 from models.torch_files import read_tensors
 from models.weights_folder import WEIGHTS_FILE, WeightsFolder
 from models.weights_tensors import replacing, windows, write_manifest
@@ -56,7 +58,7 @@ def convert_checkpoint(
 
     Args:
         profile: says which network.
-        published: an SSP-SAM checkpoint in either layout, with or without its frozen parts.
+        published: an SSP-SAM checkpoint in either layout, with or without its frozen parts; for a profile without training, a whole SAM.
         folder: its name becomes the name of the profile.
         upstream: whole files of upstream's for frozen parts: for those that ``published`` lacks, and for any others that shall come from
             there, whose copies in ``published`` are then never read.
@@ -65,22 +67,28 @@ def convert_checkpoint(
     Raises:
         WeightsError: a file cannot be read or does not fit, or a part is in none of them; nothing is written then.
     """
-    if profile.architecture != ARCHITECTURE:
-        raise WeightsError(f"profile {profile.name!r} is of architecture {profile.architecture!r}; only {ARCHITECTURE} can be converted")
+    if profile.architecture not in _PLANS:
+        raise WeightsError(
+            f"profile {profile.name!r} is of architecture {profile.architecture!r}; only {' and '.join(_PLANS)} can be converted"
+        )
     try:
         config = unfilled_ssp_sam(profile.config).config
         thresholds = Thresholds(**profile.thresholds)
     except (TypeError, ValueError) as error:
         raise WeightsError(f"profile {profile.name!r} cannot be built: {error}; correct it in the registry") from error
-    places = _plan(profile, published, upstream or {})
-    manifest = manifest_of(config, tokenizer_for(config), release=RELEASE, thresholds=thresholds)
+    # The format aligns nothing: the widest numbers first keep all of them aligned.
+    places = sorted(
+        _PLANS[profile.architecture](profile, published, upstream or {}),
+        key=lambda place: (-place.dtype.itemsize, str(place.file), place.name),
+    )
+    manifest = manifest_of(config, tokenizer_for(config), release=RELEASE, thresholds=thresholds) | {"architecture": profile.architecture}
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / WEIGHTS_FILE) as file:
         _write(file, places, report)
     return write_manifest(folder, manifest)
 
 
-def _plan(profile: Profile, published: Path, upstream: Mapping[UpstreamPart, Path]) -> list[_Place]:
+def _plan_ssp_sam(profile: Profile, published: Path, upstream: Mapping[UpstreamPart, Path]) -> list[_Place]:
     model = unfilled_ssp_sam(profile.config)
     tensors = read_tensors(published)
     fit = fit_official(tensors, model, label=str(published), may_lack=FROZEN_PARTS)
@@ -94,10 +102,31 @@ def _plan(profile: Profile, published: Path, upstream: Mapping[UpstreamPart, Pat
         if frozen_part_of(official) not in upstream
     ]
     for part, file in upstream.items():
-        found = read_tensors(file)
-        places += [_place(ours, file, name, found[name]) for ours, name in fit_upstream(part, found, model, label=str(file)).items()]
-    # The format aligns nothing: the widest numbers first keep all of them aligned.
-    return sorted(places, key=lambda place: (-place.dtype.itemsize, str(place.file), place.name))
+        places += _upstream_places(part, file, model)
+    return places
+
+
+def _plan_zero_shot(profile: Profile, sam: Path, upstream: Mapping[UpstreamPart, Path]) -> list[_Place]:
+    model = unfilled_ssp_sam(profile.config)
+    if set(upstream) != {"clip"}:
+        found = " and ".join(sorted(upstream)) or "nothing"
+        raise WeightsError(f"profile {profile.name!r} takes SAM from {sam} and CLIP from a file of its own, found {found} beside SAM's")
+    tensors, own = read_tensors(sam), zero_shot.encoder_tensors(model)
+    names = {ours: ours.removeprefix("sam.") for ours in own if ours.startswith("sam.")}
+    remedy = f"Use the SAM file of the sizes of configuration {profile.config!r}"
+    check_fit(tensors, {name: own[ours] for ours, name in names.items()}, source=str(sam), remedy=remedy)
+    return [_place(ours, sam, name, tensors[name]) for ours, name in names.items()] + _upstream_places("clip", upstream["clip"], model)
+
+
+_PLANS: dict[str, Callable[[Profile, Path, Mapping[UpstreamPart, Path]], list[_Place]]] = {
+    ARCHITECTURE: _plan_ssp_sam,
+    zero_shot.ARCHITECTURE: _plan_zero_shot,
+}
+
+
+def _upstream_places(part: UpstreamPart, file: Path, model: SspSam) -> list[_Place]:
+    found = read_tensors(file)
+    return [_place(ours, file, name, found[name]) for ours, name in fit_upstream(part, found, model, label=str(file)).items()]
 
 
 def _place(ours: str, file: Path, name_there: str, tensor: Tensor) -> _Place:

@@ -59,11 +59,16 @@ class LabelText:
         sentences = [template(label) for label in labels for template in self._templates]
         batches = [sentences[start : start + ENCODED_AT_ONCE] for start in range(0, len(sentences), ENCODED_AT_ONCE)]
         with self._compute.autocast():
-            parts = [self._clip.encode_words(self._compute.upload(self._tokenizer(batch)))[0].float() for batch in batches]
+            parts = [self._clip.encode_words(self._compute.upload(_cut(self._tokenizer(batch))))[0].float() for batch in batches]
         if not parts:
             return []
         directions = F.normalize(torch.cat(parts), dim=-1).reshape(len(labels), len(self._templates), -1)
         return list(F.normalize(directions.mean(dim=1), dim=-1))
+
+
+def _cut(ids: Tensor) -> Tensor:
+    """Ids int64 ``[K, T]`` up to the last end token, the largest id. No token sees those behind it, and labels are short."""
+    return ids[:, : int(ids.argmax(dim=1).max()) + 1]
 
 
 def tidy(label: str) -> str:

@@ -22,7 +22,7 @@ from backend.cli import app
 from backend.cli.checkpoints import prepare
 from backend.errors import SettingsError
 from backend.settings import Settings
-from models import load_engine
+from models import ProposingEngine, load_engine
 from models.embedding_cache import EmbeddingCache
 from models.ssp_sam.checkpoint import load_official
 from models.ssp_sam.config import contract
@@ -70,6 +70,13 @@ config = "contract"
 checkpoint = "small"
 upstream = {{ clip = "small-clip", sam_image_encoder = "small-sam" }}
 thresholds = {{ presence = 0.25 }}
+
+[profiles.untrained]
+title = "for tests"
+architecture = "zero-shot"
+config = "contract"
+checkpoint = "small-sam"
+upstream = {{ clip = "small-clip" }}
 """
 
 
@@ -194,7 +201,7 @@ def test_fetch_verify_convert_and_serve_answer_as_the_published_file(world: Worl
 
     service = create_app(world.settings())
     client = service.test_client()
-    labels = '<BrushLabels name="mask" toName="image"><Label value="the red car"/></BrushLabels>'
+    labels = '<BrushLabels name="mask" toName="image" model="ssp-sam"><Label value="the red car"/></BrushLabels>'
     config = f'<View><Image name="image" value="$image"/>{labels}</View>'
     body = {"tasks": [make_task(data={"image": make_data_uri(IMAGE)})], "label_config": config, "project": "1"}
     health = wait_until_ready(client)
@@ -230,6 +237,17 @@ def test_serve_can_fetch_and_convert_all_that_a_profile_lacks(world: World) -> N
     prepare(world.settings())
     assert len(world.server.requests) == asked
     assert {path.name for path in world.store.iterdir() if path.is_dir()} == {"small", "small-sam", "profiles"}
+
+
+def test_a_profile_without_training_takes_sam_and_clip_as_they_are_published(world: World) -> None:
+    assert "openai" not in world.run("checkpoints", "fetch", "small-sam").output
+    assert "run: wordmask checkpoints fetch small-clip" in one_line(world.run("checkpoints", "convert", "untrained"))
+    assert world.run("checkpoints", "fetch", "small-clip").exit_code == 0
+    result = world.run("checkpoints", "convert", "untrained")
+    assert result.exit_code == 0, result.output
+    engine = load_engine(world.store / "profiles" / "untrained", device="cpu")
+    assert isinstance(engine, ProposingEngine)
+    assert engine.version.startswith("untrained-published+")
 
 
 def test_of_several_files_one_must_be_chosen_and_stays_chosen(world: World) -> None:

@@ -216,7 +216,7 @@ def ask(url: str) -> np.ndarray:
             break
         time.sleep(0.1)
     assert (health["profile"], health["device"], health["precision"]) == ("large", "cpu", "float32")
-    labels = f'<BrushLabels name="mask" toName="image"><Label value="{PHRASE}"/></BrushLabels>'
+    labels = f'<BrushLabels name="mask" toName="image" model="ssp-sam"><Label value="{PHRASE}"/></BrushLabels>'
     body = {
         "tasks": [make_task(data={"image": make_data_uri(IMAGE)})],
         "label_config": f'<View><Image name="image" value="$image"/>{labels}</View>',

@@ -10,7 +10,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models import Profile, WeightsError, convert_checkpoint, find_weights, load_engine
+from models import (
+    Engine,
+    Profile,
+    ProposalOptions,
+    ProposingEngine,
+    WeightsError,
+    convert_checkpoint,
+    find_weights,
+    load_engine,
+)
 from models import weights_tensors as weights_tensors_module
 from models.checkpoints import convert as convert_module
 from models.embedding_cache import EmbeddingCache
@@ -158,7 +167,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_written(model, tmp_path, writ
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param({"architecture": "sam-9"}, "architecture 'sam-9'; only ssp-sam can be converted", id="architecture"),
+        pytest.param({"architecture": "sam-9"}, "architecture 'sam-9'; only ssp-sam and zero-shot can be converted", id="architecture"),
         pytest.param({"config": "huge"}, "no configuration of SSP-SAM is called 'huge'", id="sizes"),
         pytest.param({"thresholds": {"presence": 2.0}}, "is a probability", id="threshold"),
         pytest.param({"thresholds": {"absence": 0.5}}, "absence", id="unknown threshold"),
@@ -182,3 +191,40 @@ def test_a_conversion_that_is_stopped_leaves_the_old_weights(model, tmp_path):
         convert_checkpoint(PROFILE, write_official(tmp_path / "b.pth", perturbed(seed=3)), tmp_path / "mine", report=stop)
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["engine.json", "model.safetensors"]
     assert find_weights(tmp_path / "mine").version == old.version
+
+
+ZERO_SHOT = PROFILE.model_copy(update={"architecture": "zero-shot", "thresholds": {}})
+
+
+def test_a_profile_without_training_is_made_of_sam_and_clip_alone(model, tmp_path):
+    sam, clip = write_sam(tmp_path / "sam.pth", model), write_clip_archive(tmp_path / "clip.pt", model)
+    folder = convert_checkpoint(ZERO_SHOT, sam, tmp_path / "mine", upstream={"clip": clip})
+    found = load_file(folder.path / "model.safetensors")
+    assert {name.split(".")[0] for name in found} == {"clip", "sam"}
+    engine = load_engine(folder.path, device="cpu")
+    assert isinstance(engine, Engine)
+    assert isinstance(engine, ProposingEngine)
+    everything = ProposalOptions(min_score=0.0)
+    assert engine.propose(IMAGE, ["cat", "dog"], options=everything).label_map.shape == IMAGE.shape[:2]
+    one_by_one = [one.segment() for one in engine.propose(IMAGE, ["dog"]).proposals]
+    nothing, dog = engine.segment(IMAGE, [" ", "dog"])
+    assert nothing == []
+    assert [(one.text, one.score) for one in dog] == [(one.text, one.score) for one in one_by_one]
+    trained = SspSamEngine.segment_from_boxes(engine_of(model), IMAGE, np.array([[5.0, 5, 30, 30]]))
+    (boxed,) = engine.segment_from_boxes(IMAGE, np.array([[5.0, 5, 30, 30]]))
+    np.testing.assert_array_equal(boxed.mask, trained[0].mask)
+
+
+@pytest.mark.parametrize(
+    ("first", "beside", "message"),
+    [
+        pytest.param("sam", {}, "CLIP from a file of its own, found nothing", id="no CLIP"),
+        pytest.param("sam", {"clip": "clip", "sam_image_encoder": "sam"}, "found clip and sam_image_encoder beside", id="SAM twice"),
+        pytest.param("clip", {"clip": "clip"}, "missing", id="CLIP in place of SAM"),
+    ],
+)
+def test_files_that_do_not_make_a_profile_without_training_are_named(model, first, beside, message, tmp_path):
+    written = {"sam": write_sam(tmp_path / "sam.pth", model), "clip": write_clip_archive(tmp_path / "clip.pt", model)}
+    with pytest.raises(WeightsError, match=message):
+        convert_checkpoint(ZERO_SHOT, written[first], tmp_path / "mine", upstream={part: written[file] for part, file in beside.items()})
+    assert not (tmp_path / "mine").exists()

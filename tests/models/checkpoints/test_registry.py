@@ -38,8 +38,10 @@ def test_every_profile_is_of_a_configuration_and_has_weights_or_says_where_they_
     assert named_config(profile.config).name == profile.config
     assert (profile.checkpoint is None) == (profile.name in profiles())
     if profile.checkpoint is not None:
-        assert REGISTRY.checkpoint(profile.checkpoint).sizes == profile.config
-        assert set(profile.upstream) == {"clip", "sam_image_encoder"}
+        entry = REGISTRY.checkpoint(profile.checkpoint)
+        parts = {"ssp-sam": {"clip", "sam_image_encoder"}, "sam": {"clip"}}
+        assert set(profile.upstream) == parts[entry.format]
+        assert entry.sizes == profile.config or entry.format == "sam"
 
 
 def test_profiles_that_ship_are_declared_as_their_folders_say():
