@@ -24,7 +24,7 @@ class PatchStreams(NamedTuple):
     """The same on the surgery path; ``None`` before the first block that has one."""
 
 
-class PatchReader(nn.Module):
+class PatchReader:
     """Reads all patches of an image with an image tower of open_clip.
 
     The surgery adds no parameter: in the last blocks a second residual stream collects value-value attention, computed from the original
@@ -120,7 +120,7 @@ class SurgeryClip(PatchReader, CLIP):  # type: ignore[misc]  # published without
         return sentence, words
 
 
-class PatchBlocks(PatchReader):
+class PatchBlocks(PatchReader, nn.Module):
     """Blocks and projection of an image tower, for use behind the stem of another one of the same sizes."""
 
     def __init__(self, config: ClipConfig) -> None:
