@@ -14,8 +14,10 @@ from models.data.sample import Sample
 from models.engine import Engine
 from models.evaluation import Expression, ask_expressions
 from models.evaluation import Sample as AskedSample
-from models.label_evaluation import LabelEvaluation
+from models.figures import rounded
+from models.label_evaluation import LabelAnswer, LabelEvaluation, answer_of_proposals, answer_of_segments
 from models.masks import coco_rle_to_mask
+from models.proposals import ProposalOptions, Proposals, ProposingEngine
 from models.results.document import Skipped
 from models.results.referring import PROTOCOLS, referring_figures
 from models.results.rows import ExpressionRow, expression_rows
@@ -50,6 +52,8 @@ class Selection:
     missing: tuple[str, ...]
     """Images that are not there."""
     limit: int | None = None
+    stuff: frozenset[str] = frozenset()
+    """Those of the labels that cannot be counted."""
 
     def samples(self) -> Iterator[Sample]:
         """The samples of the split, with the expressions of the split."""
@@ -88,7 +92,8 @@ def select_samples(folder: DatasetFolder, split: str | None, tasks: Sequence[str
         raise EvaluationError(f"nothing is said about the images of {folder.path}; choose the task {SEMANTIC} or {INSTANCES}")
     if set(chosen) - {REFERRING} and not names:
         raise EvaluationError(f"{folder.path} has no labels; only the task {REFERRING} can be evaluated")
-    return Selection(folder, split, chosen, names, count, tuple(missing), limit)
+    stuff = frozenset(category.name for category in folder.manifest.categories if not category.isthing)
+    return Selection(folder, split, chosen, names, count, tuple(missing), limit, stuff)
 
 
 def _samples(folder: DatasetFolder, split: str | None, limit: int | None) -> Iterator[Sample]:
@@ -104,13 +109,44 @@ def _samples(folder: DatasetFolder, split: str | None, limit: int | None) -> Ite
 
 
 @dataclass(slots=True)
+class _Asked:
+    """How sparingly SAM was asked for label lists, summed over images."""
+
+    images: int = 0
+    objects: int = 0
+    points: int = 0
+    sam_masks: int = 0
+    joined_masks: int = 0
+
+    def add(self, found: Proposals, objects: int) -> None:
+        """Take in the answer for an image on which so many objects are marked."""
+        self.images += 1
+        self.objects += objects
+        self.points += len(found.stages.points)
+        self.sam_masks += len(found.stages.sam_masks)
+        self.joined_masks += len(found.stages.joined_masks)
+
+    def figures(self) -> dict[str, float | None] | None:
+        """Means; ``None`` where no list was asked."""
+        if not self.images:
+            return None
+        per_object = {"sam_masks_per_object": self.sam_masks, "joined_masks_per_object": self.joined_masks}
+        means = {name: count / self.objects if self.objects else None for name, count in per_object.items()}
+        answer: dict[str, float | None] = rounded({"points_per_image": self.points / self.images, **means})
+        return answer
+
+
+@dataclass(slots=True)
 class _Run:
     engine: Engine
     selection: Selection
     read_image: ReadImage
     record: Record
     skipped: Skipped
+    as_lists: bool
+    """Whether labels are asked as a list, as against one phrase each."""
     rows: list[ExpressionRow] = field(default_factory=list)
+    asked: _Asked = field(default_factory=_Asked)
 
 
 def evaluate_dataset(
@@ -120,6 +156,7 @@ def evaluate_dataset(
     record: Record,
     *,
     skip_broken: bool = False,
+    labels_as_phrases: bool = False,
     on_image: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Ask an engine about every image of a selection and score its answers.
@@ -130,15 +167,17 @@ def evaluate_dataset(
         read_image: decodes an image file to uint8 ``[H, W, 3]`` RGB; raises ``OSError`` or ``ValueError`` where it cannot.
         record: is given the row of each sample, as JSON values.
         skip_broken: leave out images that are missing or of another size than the data set says, and list them.
+        labels_as_phrases: ask for every label by itself even where the engine prefers lists of labels, to compare the two.
         on_image: called after each image.
 
     Returns:
-        ``protocols``, ``referring``, ``semantic``, ``instances`` (``None`` where not asked for) and ``skipped``.
+        ``protocols``, ``referring``, ``semantic``, ``instances``, ``proposals`` (``None`` where not asked for) and ``skipped``.
 
     Raises:
         EvaluationError: an image is missing, cannot be read or has another size, and ``skip_broken`` is not given.
     """
-    run = _Run(engine, selection, read_image, record, Skipped())
+    as_lists = isinstance(engine, ProposingEngine) and engine.prefers_lists and not labels_as_phrases
+    run = _Run(engine, selection, read_image, record, Skipped(), as_lists)
     if selection.missing and not skip_broken:
         first, count = selection.missing[0], len(selection.missing)
         raise EvaluationError(
@@ -184,9 +223,17 @@ def _ask(run: _Run, opened: _Opened, labels: LabelEvaluation | None) -> None:
             run.rows.append(row)
             run.record(row.to_json())
     if labels is not None:
-        found = run.engine.segment(opened.image, run.selection.labels)
-        for line in labels.add(opened.sample, opened.masks, found, run.skipped):
+        for line in labels.add(opened.sample, opened.masks, _ask_labels(run, opened), run.skipped):
             run.record(line)
+
+
+def _ask_labels(run: _Run, opened: _Opened) -> LabelAnswer:
+    engine, labels = run.engine, run.selection.labels
+    if run.as_lists and isinstance(engine, ProposingEngine):
+        found = engine.propose(opened.image, labels, options=ProposalOptions(stuff=run.selection.stuff))
+        run.asked.add(found, sum(not target.iscrowd for target in opened.sample.targets))
+        return answer_of_proposals(found)
+    return answer_of_segments(opened.sample.size_hw, engine.segment(opened.image, labels))
 
 
 def _expressions(opened: _Opened, skipped: Skipped) -> Iterator[Expression]:
@@ -210,6 +257,7 @@ def _figures(run: _Run, labels: LabelEvaluation | None) -> dict[str, Any]:
         "referring": referring_figures(run.rows) if run.rows else None,
         "semantic": None,
         "instances": None,
+        "proposals": run.asked.figures(),
     }
     if labels is not None:
         figures |= labels.figures()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from models.data.sample import Sample, Target
 from models.figures import rounded
 from models.instance_metrics import INSTANCES_PROTOCOL, ImageMatches, evaluate_instances
-from models.masks import mask_to_coco_rle
+from models.masks import CocoRle, mask_to_coco_rle
+from models.proposals import Proposals
 from models.results.document import Skipped
 from models.results.rows import to_drawn
 from models.semantic_metrics import BACKGROUND, MESS, SEMANTIC_PROTOCOLS, Counts, LabelMap, count_pairs, paint_labels, semantic_scores
@@ -25,6 +26,36 @@ class _Marked:
     target: Target
     label: str
     mask: BoolMask
+
+
+class FoundObject(NamedTuple):
+    """One object of an answer."""
+
+    label: int
+    """Number of the label, from 1."""
+    rle: CocoRle
+    score: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelAnswer:
+    """What an engine says of one image when asked for labels."""
+
+    label_map: LabelMap
+    """int32 ``[H, W]``: 0 for nothing, else the number of the label."""
+    objects: tuple[FoundObject, ...]
+
+
+def answer_of_segments(size_hw: tuple[int, int], found: Sequence[Sequence[Segment]]) -> LabelAnswer:
+    """From one list of segments per label; where they overlap, the surer one lies on top."""
+    segments = [(number, segment) for number, of_label in enumerate(found, 1) for segment in of_label]
+    label_map = paint_labels(size_hw, [(segment.mask, number, segment.score) for number, segment in segments])
+    return LabelAnswer(label_map, tuple(FoundObject(number, mask_to_coco_rle(one.mask), one.score) for number, one in segments))
+
+
+def answer_of_proposals(found: Proposals) -> LabelAnswer:
+    """From a label map and its proposals."""
+    return LabelAnswer(found.label_map, tuple(FoundObject(one.label_index + 1, one.rle, one.score) for one in found.proposals))
 
 
 class LabelEvaluation:
@@ -48,40 +79,35 @@ class LabelEvaluation:
             categories = [{"id": number, "name": label} for label, number in self._numbers.items()]
             self._truth = {"images": [], "annotations": [], "categories": categories}
 
-    def add(
-        self, sample: Sample, masks: Mapping[int, BoolMask], answers: Sequence[Sequence[Segment]], skipped: Skipped
-    ) -> Iterator[dict[str, Any]]:
-        """Judge the answers on one image; yields its rows, as JSON values.
+    def add(self, sample: Sample, masks: Mapping[int, BoolMask], answer: LabelAnswer, skipped: Skipped) -> Iterator[dict[str, Any]]:
+        """Judge the answer on one image; yields its rows, as JSON values. Pixels of a crowd without a label are not judged.
 
         Args:
             sample: what is marked.
             masks: bool ``[H, W]`` by the id of the target, of those that have one.
-            answers: segments for each label, in the order of the labels.
+            answer: of the engine.
             skipped: is told what cannot be judged.
         """
         for target in sample.targets:
-            if target.id not in masks or target.label is None:
+            if target.id not in masks or (target.label is None and not target.iscrowd):
                 skipped.add(sample.image, f"target {target.id}", "has no label" if target.id in masks else "has no mask")
         marked = [_Marked(target, target.label, masks[target.id]) for target in sample.targets if target.label and target.id in masks]
         if self._counts is not None:
-            truth, found = self._paint(sample.size_hw, marked, answers)
-            pairs = count_pairs(truth, found, len(self._labels))
+            unjudged = [masks[target.id] for target in sample.targets if target.iscrowd and target.id in masks]
+            truth = self._paint(sample.size_hw, marked, unjudged)
+            pairs = count_pairs(truth, answer.label_map, len(self._labels))
             self._counts += pairs
-            yield _pixel_row(sample.image, pairs, truth, found)
+            yield _pixel_row(sample.image, pairs, truth, answer.label_map)
         if self._truth is not None:
-            self._collect_objects(self._truth, sample, marked, answers)
+            self._collect_objects(self._truth, sample, marked, answer.objects)
 
-    def _paint(
-        self, size_hw: tuple[int, int], marked: Sequence[_Marked], answers: Sequence[Sequence[Segment]]
-    ) -> tuple[LabelMap, LabelMap]:
+    def _paint(self, size_hw: tuple[int, int], marked: Sequence[_Marked], unjudged: Sequence[BoolMask]) -> LabelMap:
         # The smaller of two overlapping objects lies on top: a cup is marked on the table that is marked below it.
         objects = [(one.mask, self._numbers[one.label], -float(one.mask.sum())) for one in marked if not one.target.iscrowd]
-        truth = paint_labels(size_hw, objects, ignored=[one.mask for one in marked if one.target.iscrowd])
-        segments = [(segment.mask, number, segment.score) for number, found in enumerate(answers, 1) for segment in found]
-        return truth, paint_labels(size_hw, segments)
+        return paint_labels(size_hw, objects, ignored=unjudged)
 
     def _collect_objects(
-        self, truth: dict[str, list[dict[str, Any]]], sample: Sample, marked: Sequence[_Marked], answers: Sequence[Sequence[Segment]]
+        self, truth: dict[str, list[dict[str, Any]]], sample: Sample, marked: Sequence[_Marked], found: Sequence[FoundObject]
     ) -> None:
         image_id = len(truth["images"]) + 1
         height, width = sample.size_hw
@@ -96,10 +122,9 @@ class LabelEvaluation:
                 "iscrowd": int(one.target.iscrowd),
             }
             truth["annotations"].append(annotation)
-        for number, segments in enumerate(answers, 1):
-            for segment in segments:
-                rle = mask_to_coco_rle(segment.mask)
-                self._found.append({"image_id": image_id, "category_id": number, "segmentation": rle, "score": segment.score})
+        for one_found in found:
+            record = {"image_id": image_id, "category_id": one_found.label, "segmentation": one_found.rle, "score": one_found.score}
+            self._found.append(record)
 
     def figures(self) -> dict[str, Any]:
         """``semantic`` and ``instances``, as far as they were asked for."""

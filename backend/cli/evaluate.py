@@ -39,6 +39,9 @@ def _evaluate(
     task: Annotated[list[str] | None, typer.Option(help="referring, semantic or instances; may be given several times.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images of the data set.")] = None,
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave out images that cannot be used, and list them.")] = False,
+    labels_as_phrases: Annotated[
+        bool, typer.Option("--labels-as-phrases", help="Ask for each label of the data set by itself, not for all as a list.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help=OUT_HELP)] = None,
 ) -> None:
     """Measure masks from words, clicks and boxes on emoji scenes that training never saw, or on a data set; print tables and JSON."""
@@ -47,9 +50,9 @@ def _evaluate(
     if dataset is not None:
         if card is not None:
             raise BadRequest("a model card is about scenes; leave --dataset or --card out")
-        options = DatasetOptions(dataset, dataset_split, tuple(task or ()), limit, skip_broken, json_file, out)
+        options = DatasetOptions(dataset, dataset_split, tuple(task or ()), limit, skip_broken, labels_as_phrases, json_file, out)
         evaluate_dataset_folder(context, options, profile, device)
         return
-    if dataset_split is not None or task or limit is not None or skip_broken:
-        raise BadRequest("--dataset-split, --task, --limit and --skip-broken go with --dataset; name the data set's folder")
+    if dataset_split is not None or task or limit is not None or skip_broken or labels_as_phrases:
+        raise BadRequest("--dataset-split, --task, --limit, --skip-broken and --labels-as-phrases go with --dataset; name its folder")
     evaluate_scenes(context, SceneOptions(split, scenes, data, json_file, card, check, write, tolerance, out), profile, device)

@@ -41,6 +41,7 @@ class DatasetOptions:
     tasks: tuple[str, ...]
     limit: int | None
     skip_broken: bool
+    labels_as_phrases: bool
     json_file: Path | None
     out: Path | None
 
@@ -56,7 +57,7 @@ def evaluate_dataset_folder(context: typer.Context, options: DatasetOptions, pro
     selection = _select(options)
     engine = load_for(context, settings, profile, device)
     about = about_this_run(context, {"name": engine.name, "version": engine.version}, _describe(selection))
-    measure = _measurement(engine, selection, options.skip_broken, settings, console)
+    measure = _measurement(engine, selection, options, settings, console)
     if options.out is not None:
         figures = keep_results(options.out, about, measure, settings, console)
     else:
@@ -94,7 +95,7 @@ def _describe(selection: Selection) -> dict[str, Any]:
 
 
 def _measurement(
-    engine: Engine, selection: Selection, skip_broken: bool, settings: Settings, console: Console
+    engine: Engine, selection: Selection, options: DatasetOptions, settings: Settings, console: Console
 ) -> Callable[[Record], dict[str, Any]]:
     from models import evaluate_dataset
 
@@ -106,7 +107,8 @@ def _measurement(
                 selection,
                 image_reader(settings),
                 record,
-                skip_broken=skip_broken,
+                skip_broken=options.skip_broken,
+                labels_as_phrases=options.labels_as_phrases,
                 on_image=lambda: progress.advance(bar),
             )
         return {**figures, "prompts": None}

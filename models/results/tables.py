@@ -20,6 +20,11 @@ FIGURE_TITLES = {
     "miou": "mIoU", "oiou": "oIoU", "pr@0.5": "Pr@.5", "pr@0.7": "Pr@.7", "pr@0.9": "Pr@.9",
     "giou": "gIoU", "ciou": "cIoU", "n_acc": "N-acc", "t_acc": "T-acc",
 }  # fmt: skip
+PROPOSALS = {
+    "points_per_image": "points that SAM was asked at, per image",
+    "sam_masks_per_object": "SAM's masks, per object",
+    "joined_masks_per_object": "masks after aggregation, per object",
+}
 _PRECISIONS = ("0.5", "0.6", "0.7", "0.8", "0.9")
 
 
@@ -44,6 +49,10 @@ def result_tables(figures: dict[str, Any]) -> Iterator[TextTable]:
         yield from _semantic_tables(figures["semantic"])
     if figures["instances"]:
         yield from instance_tables(figures["instances"])
+    if figures.get("proposals"):  # not in files of earlier versions
+        yield TextTable(
+            "label lists", ("figure", "value"), [(PROPOSALS[name], cell(value)) for name, value in figures["proposals"].items()]
+        )
 
 
 def referring_cells(table: Table) -> list[tuple[str, ...]]:

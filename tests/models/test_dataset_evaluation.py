@@ -14,9 +14,10 @@ from models.data.dataset_folder import DatasetFolder, DatasetWriter
 from models.data.sample import Category, Expression, Sample, Target
 from models.dataset_evaluation import EvaluationError, evaluate_dataset, select_samples
 from models.masks import coco_rle_to_mask, mask_to_coco_rle
+from models.proposals import ProposalOptions
 from models.types import RgbImage
 from tests.evaluation_world import GHOST, LABELS, knowing_engine, write_dataset
-from tests.factories import FakeEngine, make_mask
+from tests.factories import FakeEngine, FakeProposingEngine, fake_mask, make_mask
 
 
 def read(path: Path) -> RgbImage:
@@ -72,6 +73,35 @@ def test_all_labels_of_the_set_are_asked_at_once(folder):
     engine = knowing_engine()
     run(folder, "semantic", "instances", engine=engine)
     assert engine.calls == [("segment", list(LABELS))] * 4
+
+
+def test_an_engine_that_prefers_lists_is_asked_for_the_list_unless_told_otherwise(folder):
+    engine = FakeProposingEngine(instances={GHOST: 0})
+    as_list, _ = run(folder, "semantic", "instances", engine=engine)
+    assert engine.calls == [("propose", (list(LABELS), [], ProposalOptions()))] * 4
+    assert as_list["semantic"]["background"]["iou"] == {"dog": 1.0, "cat": 0.5}
+    assert as_list["proposals"] == {"points_per_image": 0.0, "sam_masks_per_object": 0.0, "joined_masks_per_object": 0.0}
+
+    by_phrase, _ = run(folder, "semantic", "instances", engine=engine, labels_as_phrases=True)
+    assert engine.calls[4:] == [("segment", list(LABELS))] * 4
+    assert by_phrase["proposals"] is None
+    assert by_phrase["semantic"] == as_list["semantic"]
+    assert by_phrase["instances"] == as_list["instances"]
+
+
+def test_an_engine_that_takes_lists_and_prefers_phrases_gets_phrases(folder):
+    engine = FakeProposingEngine(prefers_lists=False)
+    run(folder, "semantic", engine=engine)
+    assert {name for name, _ in engine.calls} == {"segment"}
+
+
+def test_pixels_of_a_crowd_without_a_label_are_not_judged(tmp_path):
+    image = np.zeros((48, 64, 3), np.uint8)
+    found = fake_mask(image, "dog")
+    targets = Target(1, mask_to_coco_rle(~found), label="cat"), Target(2, mask_to_coco_rle(found), iscrowd=True)
+    figures, _ = run(write_one(tmp_path / "set", *targets), "semantic", engine=knowing_engine(instances={"cat": 0}))
+    assert figures["skipped"]["count"] == 0
+    assert figures["semantic"]["background"]["iou"] == {"dog": None, "cat": 0.0}
 
 
 def test_labels_are_scored_by_pixel_and_by_object(folder):
