@@ -93,7 +93,7 @@ def build_service(
     failures = RecentFailures()
     projects = ProjectEngines(
         settings.shared_folder,
-        load_version or (lambda folder, base: _load(settings, worker, folder)),
+        load_version or (lambda folder, base: _load(settings, worker, folder, base)),
         most=settings.version_engines,
         on_problem=lambda project, reason: failures.add(project, None, reason),
     )
@@ -125,8 +125,8 @@ def build_image_loader(settings: Settings) -> ImageLoader:
     return ImageLoader(settings, client_of(settings))
 
 
-def _load(settings: Settings, worker: int, folder: Path | None = None) -> Engine:
-    """The engine of the settings' weights, or of the version in a folder."""
+def _load(settings: Settings, worker: int, folder: Path | None = None, base: Engine | None = None) -> Engine:
+    """The engine of the settings' weights, or of the version in a folder, which shares with ``base`` what it did not change."""
     from models import load_engine  # here, because it loads torch
 
     return load_engine(
@@ -136,6 +136,7 @@ def _load(settings: Settings, worker: int, folder: Path | None = None) -> Engine
         options=settings.engine_options,
         cache_bytes=int(settings.embedding_cache_bytes),
         cache_dir=settings.data_dir / "embeddings" if settings.embedding_disk_cache else None,
+        beside=base,
     )
 
 

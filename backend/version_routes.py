@@ -10,7 +10,8 @@ from backend.auth import authorize_change
 from backend.bodies import read_json_object
 from backend.errors import BadRequest
 from backend.settings import Settings
-from backend.versions.line import Version, VersionLine
+from backend.versions.line import Version
+from backend.versions.of_project import line_of_project
 
 
 def version_routes(settings: Settings) -> Blueprint:
@@ -20,7 +21,7 @@ def version_routes(settings: Settings) -> Blueprint:
     @routes.get("/projects/<int:project>/versions")
     def versions(project: int) -> dict[str, Any]:
         """A project's versions, oldest first, with their scores; ``serving`` is null where the base weights serve."""
-        line = VersionLine(settings.shared_folder, project)
+        line = line_of_project(settings, project)
         serving = line.serving()
         return {"serving": serving.name if serving else None, "versions": [told(version) for version in line.versions()]}
 
@@ -34,7 +35,7 @@ def version_routes(settings: Settings) -> Blueprint:
         to = read_json_object(request).get("to")
         if not isinstance(to, str | None):
             raise BadRequest("'to' must be the name of a version, 'base', or absent for the version before")
-        serving = VersionLine(settings.shared_folder, project).roll_back(to)
+        serving = line_of_project(settings, project).roll_back(to)
         return {"serving": serving.name if serving else None}
 
     return routes

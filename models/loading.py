@@ -18,8 +18,11 @@ from models.engine import Engine
 from models.engine_options import DEFAULT_OPTIONS, EngineOptions
 from models.sam_mi import weights as sam_mi
 from models.sam_mi import zero_shot
+from models.sharing import share_unchanged
 from models.ssp_sam import weights as ssp_sam
+from models.ssp_sam.engine import SspSamEngine
 from models.weights_folder import MANIFEST_FILE, WeightsError, WeightsFolder, find_weights
+from models.weights_tensors import delta_names
 
 DEFAULT_CACHE_BYTES = 256 * 2**20
 
@@ -39,6 +42,7 @@ def load_engine(
     options: EngineOptions = DEFAULT_OPTIONS,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
     cache_dir: Path | None = None,
+    beside: Engine | None = None,
 ) -> Engine:
     """An engine, ready to answer.
 
@@ -50,6 +54,8 @@ def load_engine(
         options: how to compute: precision, compilation, batches that concurrent calls share.
         cache_bytes: budget for image features in memory.
         cache_dir: folder where image features are also written; ``None`` for memory only.
+        beside: an engine of the base that a version changes, loaded as this one is. What the version did not change is then in memory once,
+            and both share one budget for image features.
 
     Raises:
         WeightsError: no such profile, or its files are missing, damaged or do not fit together.
@@ -62,4 +68,8 @@ def load_engine(
             f"{folder.path / MANIFEST_FILE} names architecture {architecture!r}; this version knows {', '.join(sorted(BUILDERS))}. "
             "The weights may need a newer Wordmask"
         )
-    return BUILDERS[architecture](folder, choose_device(device, worker), EmbeddingCache(cache_bytes, cache_dir), options)
+    cache = beside.cache if isinstance(beside, SspSamEngine) else EmbeddingCache(cache_bytes, cache_dir)
+    engine = BUILDERS[architecture](folder, choose_device(device, worker), cache, options)
+    if isinstance(beside, SspSamEngine) and isinstance(engine, SspSamEngine) and folder.delta is not None:
+        share_unchanged(engine.networks(), beside.networks(), delta_names(folder.delta))
+    return engine

@@ -54,6 +54,12 @@ def _load_delta(path: Path, tensors: Mapping[str, Tensor]) -> None:
     copy_tensors(changed, expected)
 
 
+def delta_names(path: Path) -> frozenset[str]:
+    """Names of the tensors in a version's file."""
+    with safe_open(path, framework="pt") as file:
+        return frozenset(file.keys())
+
+
 def save_delta(path: Path, tensors: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> list[str]:
     """Write those tensors that differ from the base in half precision, replacing the file at once.
 

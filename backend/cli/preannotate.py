@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from backend.cli.loading import load_for
+from backend.cli.loading import load_for, project_weights
 from backend.errors import LabelStudioError, SettingsError
 from backend.settings import Settings
 
@@ -31,7 +31,7 @@ def preannotate(
     field: Annotated[str | None, typer.Option(help="Field of the tasks that holds prompts; as WORDMASK_PROMPT_FIELD.")] = None,
     batch: Annotated[int, typer.Option(min=1, max=1000, help="Tasks per step; a killed run loses at most the steps in work.")] = 4,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Steps at the same time: one fetches images while another computes.")] = 2,
-    profile: Annotated[str | None, typer.Option(help="A model's name or weights folder, if not that of the settings.")] = None,
+    profile: Annotated[str | None, typer.Option(help="A model's name or weights folder, if not what serves the project.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ..., if not that of the settings.")] = None,
 ) -> None:
     """Predict every task of a project and store the results. Run it again to continue: tasks that are done are skipped."""
@@ -49,7 +49,7 @@ def preannotate(
     run = Preannotation(
         client=client,
         plan=dataclasses.replace(plan, prompt_field=field) if field else plan,
-        engine=load_for(context, settings, profile, device),
+        engine=load_for(context, settings, profile or project_weights(settings, project), device),
         images=ImageLoader(settings, client),
         settings=settings,
         redo=redo,

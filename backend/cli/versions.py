@@ -60,7 +60,7 @@ def rollback(
 ) -> None:
     """Let an older version serve again. Running services take it up within five seconds, and Label Studio is told."""
     settings = Settings.from_env()
-    line = VersionLine(settings.shared_folder, project)
+    line = _line(project, settings)
     found = line.roll_back(to)
     typer.echo(f"project {project} is served by {found.name if found else 'the base weights'}")
     _tell(settings, line)
@@ -73,12 +73,14 @@ def prune(
 ) -> None:
     """Remove old versions. The one that serves and the one it came from stay, whatever their age."""
     settings = Settings.from_env()
-    removed = VersionLine(settings.shared_folder, project).prune(keep or settings.kept_versions)
+    removed = _line(project, settings).prune(keep or settings.kept_versions)
     typer.echo("\n".join(f"removed {name}" for name in removed) or "there is nothing to remove")
 
 
-def _line(project: int) -> VersionLine:
-    return VersionLine(Settings.from_env().shared_folder, project)
+def _line(project: int, settings: Settings | None = None) -> VersionLine:
+    from backend.versions.of_project import line_of_project
+
+    return line_of_project(settings or Settings.from_env(), project)
 
 
 def _tell(settings: Settings, line: VersionLine) -> None:

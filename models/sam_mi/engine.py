@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from models.embedding_cache import EmbeddingCache
 from models.engine_options import DEFAULT_OPTIONS, EngineOptions
@@ -17,6 +18,9 @@ from models.ssp_sam.engine import SspSamEngine, Thresholds
 from models.ssp_sam.model import ImageFeatures, SspSam
 from models.ssp_sam.tokenizer import PhraseTokenizer
 from models.types import RgbImage, check_rgb_image
+
+PREFIX = "sam_mi."
+"""Before the names of SAM-MI's tensors in a weights file; all others are SSP-SAM's."""
 
 
 class SamMiEngine(SspSamEngine):
@@ -54,12 +58,17 @@ class SamMiEngine(SspSamEngine):
         super().__init__(model, tokenizer, name=name, version=version, device=device, thresholds=thresholds, cache=cache, options=options)
         self._prefers_lists = prefers_lists
         self._proposer = Proposer(self._model, tokenizer, preset, self._compute)
-        self._own_clip = None
+        self._network, self._own_clip = network, None
         if network is not None:
             self._proposer = TrainedProposer(self._model, network, tokenizer, preset, self._compute)
             self._own_clip = network.own_clip
         if self._own_clip is not None:
             self._compute.reduce(self._own_clip.visual)
+
+    def networks(self) -> dict[str, nn.Module]:
+        """See :meth:`models.ssp_sam.engine.SspSamEngine.networks`."""
+        own: dict[str, nn.Module] = {} if self._network is None else {PREFIX: self._network}
+        return super().networks() | own
 
     @property
     def prefers_lists(self) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 from models.embedding_cache import EmbeddingCache
 from models.engine_options import DEFAULT_OPTIONS, EngineOptions
 from models.sam_mi.config import SamMiConfig, named_config
-from models.sam_mi.engine import SamMiEngine
+from models.sam_mi.engine import PREFIX, SamMiEngine
 from models.sam_mi.model import SamMi
 from models.sam_mi.presets import Preset, preset_for
 from models.ssp_sam.engine import Thresholds
@@ -25,8 +25,6 @@ from models.weights_tensors import load_weights, save_weights_folder
 
 ARCHITECTURE = "ssp-sam+sam-mi"
 """Of a folder that holds both networks."""
-PREFIX = "sam_mi."
-"""Before the names of SAM-MI's tensors in such a folder; all others are SSP-SAM's."""
 MANIFEST_KEY = "sam_mi"
 
 

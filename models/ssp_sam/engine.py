@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.answer import Answer, Evidence, Judged
 from models.devices import Compute, choose_dtype
@@ -99,6 +99,11 @@ class SspSamEngine:
         self._name = name
         self._version = version
         self._thresholds = thresholds
+        self.cache = cache
+
+    def networks(self) -> dict[str, nn.Module]:
+        """What answers, each network by the prefix of its tensors' names in a weights file."""
+        return {"": self._model}
 
     @property
     def name(self) -> str:

@@ -8,7 +8,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from backend.cli import app
+from backend.versions.line import VersionLine
+from models import find_weights
+from models.version_folder import Base
 from tests.backend.fake_studio import FakeStudio, fake_studio
+from tests.backend.versions.drafts import publish
 from tests.factories import FakeEngine, make_data_uri
 
 
@@ -39,6 +43,22 @@ def test_run_ends_with_the_numbers(environment: Any, studio: FakeStudio) -> None
     assert result.exit_code == 0, result.output
     assert "project 1: 3 done, 0 empty, 0 failed, 0 skipped" in result.stdout
     assert "0 done, 0 empty, 0 failed, 3 skipped" in run().stdout
+
+
+def test_the_version_that_serves_the_project_predicts(environment: Any, studio: FakeStudio, tmp_path: Path) -> None:
+    studio.add_tasks({"image": make_data_uri()})
+    line = VersionLine(tmp_path / "data", 1)
+    version = publish(line, "v1", base=Base("tiny", find_weights("tiny").version, ""))
+    asked: list[str] = []
+
+    def load(profile: str, **options: Any) -> FakeEngine:
+        asked.append(profile)
+        return FakeEngine(version="v1" if len(asked) == 1 else "tiny")
+
+    for arguments in ([], ["--profile", "tiny"]):
+        CliRunner().invoke(app, ["preannotate", "--project", "1", *arguments], obj=load)
+    assert asked == [str(version.folder), "tiny"]
+    assert studio.versions_of(1) == ["v1", "tiny"]
 
 
 def test_failed_tasks_are_listed_with_their_reason_and_set_the_exit_code(environment: Any, studio: FakeStudio) -> None:
