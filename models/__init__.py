@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from models.results.scenes import evaluate_split_with_rows
     from models.results.tables import comparison_tables, instance_tables, result_tables
     from models.selection import choose_batch
+    from models.training.photograph_recipe import PHOTOGRAPH_RECIPES, train_on_photographs
     from models.training.sam_mi_recipe import train_sam_mi
     from models.training.tiny_recipe import TrainingRun, train_tiny
     from models.types import BoolMask, Box, RgbImage, Segment
@@ -92,6 +93,7 @@ _HOME_OF = {
     "FineTuned": "models.finetuning.request",
     "FineTuning": "models.finetuning.request",
     "ModelCard": "models.model_card",
+    "PHOTOGRAPH_RECIPES": "models.training.photograph_recipe",
     "PlacedEngine": "models.engine",
     "Profile": "models.checkpoints.registry",
     "Proposal": "models.proposals",
@@ -151,6 +153,7 @@ _HOME_OF = {
     "segment_judged": "models.doubt",
     "select_samples": "models.dataset_evaluation",
     "task_doubt": "models.doubt",
+    "train_on_photographs": "models.training.photograph_recipe",
     "train_sam_mi": "models.training.sam_mi_recipe",
     "train_tiny": "models.training.tiny_recipe",
     "verify_checkpoint": "models.checkpoints.verify",
@@ -162,6 +165,7 @@ _HOME_OF = {
 __all__ = [
     "DATASET_FORMATS",
     "EVALUATION_TASKS",
+    "PHOTOGRAPH_RECIPES",
     "REPORTED_SPLITS",
     "BoolMask",
     "Box",
@@ -246,6 +250,7 @@ __all__ = [
     "segment_judged",
     "select_samples",
     "task_doubt",
+    "train_on_photographs",
     "train_sam_mi",
     "train_tiny",
     "verify_checkpoint",

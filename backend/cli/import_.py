@@ -28,7 +28,10 @@ _SHOWN_SPLITS = 20
 
 def import_(
     format: Annotated[
-        str, typer.Argument(help="coco, coco-panoptic, refcoco, refcoco+, refcocog, referit, grefcoco, phrasecut, label-studio, or auto.")
+        str,
+        typer.Argument(
+            help="coco, coco-panoptic, coco-stuff, ade20k, refcoco, refcoco+, refcocog, referit, grefcoco, phrasecut, label-studio; auto."
+        ),
     ],
     path: Annotated[Path, typer.Argument(help="The data set's file or folder, as it was published.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Data set folder to write; it appears when it is complete.")] = None,

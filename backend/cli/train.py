@@ -1,4 +1,4 @@
-"""``wordmask train tiny``: make the shipped weights again; ``wordmask train sam-mi``: teach them to answer label lists."""
+"""``wordmask train tiny``: make the shipped weights again; ``sam-mi`` and ``photographs``: teach networks to answer label lists."""
 
 from __future__ import annotations
 
@@ -58,6 +58,27 @@ def sam_mi(
     with _progress(console) as report, _one_line():
         result = train_sam_mi(data, run, base=base, steps=steps, threads=threads, report=report)
     console.print(f"weights are in {result.weights}; try them with: wordmask propose IMAGE --labels cat,car --profile {result.weights}")
+
+
+@train.command()
+def photographs(
+    dataset: Annotated[Path, typer.Argument(help="Folder in the layout of COCO-Stuff or ADE20K: images, annotations, list of labels.")],
+    base: Annotated[str, typer.Option(help="Profile or weights folder that holds CLIP and SAM; they stay as they are.")],
+    recipe: Annotated[str, typer.Option(help="What is trained, and how long.")] = "coco-stuff-vit-b",
+    run: Annotated[Path, typer.Option(help=RUN_HELP)] = Path("runs/photographs"),
+    split: Annotated[str | None, typer.Option(help="Folder of images to train on, if not that of the recipe.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Fewer or more steps than the recipe says; a run keeps its number.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+) -> None:
+    """Train the network for label lists on photographs whose every pixel is labelled; needs a GPU to get far. Resumable after a kill."""
+    from models import PHOTOGRAPH_RECIPES, train_on_photographs  # loads torch
+
+    if recipe not in PHOTOGRAPH_RECIPES:
+        raise BadRequest(f"unknown recipe {recipe!r}; the recipes are {', '.join(PHOTOGRAPH_RECIPES)}")
+    chosen, console = PHOTOGRAPH_RECIPES[recipe](), Console(stderr=True)
+    with _progress(console) as report, _one_line():
+        result = train_on_photographs(chosen, dataset, run, base=base, split=split, steps=steps, device=device, report=report)
+    console.print(f"weights are in {result.weights}; measure them with: wordmask evaluate --dataset FOLDER --profile {result.weights}")
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class SamMiConfig:
     guidance_hidden: tuple[int, int] = (32, 16)
     decoder: tuple[int, int] = (64, 32)
     taps: tuple[int, int] | None = (3, 7)
-    """Blocks of CLIP, from 0, whose outputs become the finer maps; ``None``: SAM's high-resolution skips are the finer maps."""
+    """Blocks of CLIP, from 0, whose outputs become the finer maps; ``None``: the finer maps come from SAM."""
     tap_width: int = 768
     """Width of CLIP's image tower; read only with ``taps``."""
     most_labels: int = 256
@@ -41,6 +41,8 @@ class SamMiConfig:
     injection_heads: int = 4
     edge_filter: Literal["laplacian", "mask"] = "laplacian"
     """What counts as high frequency: less the surroundings, or less the mean of the mask around."""
+    sam_embedding: bool = False
+    """Switch: both finer maps are SAM's embedding, finer than CLIP's grid, and not SAM's high-resolution skips. Not with taps."""
     cost_skip: bool = False
     """Switch: the cosines themselves, scaled, join the output, whose head then begins at zero: training starts from the map of words."""
 
@@ -53,6 +55,8 @@ class SamMiConfig:
                 raise ValueError(f"SamMiConfig.{value}={getattr(self, value)} must be divisible by {divisor}={getattr(self, divisor)}")
         if any(width % 16 for width in self.decoder):
             raise ValueError(f"SamMiConfig.decoder must be multiples of 16, for the group norms, found {self.decoder}")
+        if self.sam_embedding and self.taps is not None:
+            raise ValueError(f"SamMiConfig.sam_embedding and taps={self.taps} both say where the finer maps come from; set taps=None")
         entering = (self.hidden, self.decoder[0])
         if any(width <= guide for width, guide in zip(entering, self.guidance_hidden, strict=True)):
             raise ValueError(f"SamMiConfig.guidance_hidden={self.guidance_hidden} must be narrower than what it joins, {entering}")
@@ -61,6 +65,14 @@ class SamMiConfig:
 def cat_seg_vit_b() -> SamMiConfig:
     """On CLIP ViT-B/16, at the sizes of the published CAT-Seg: its weights fit the base."""
     return SamMiConfig(name="cat-seg-vit-b")
+
+
+def clip_vit_b_sam_vit_b() -> SamMiConfig:
+    """Behind CLIP ViT-B/16 and SAM ViT-B, for training on photographs: the base's sizes, guided by SAM's embedding.
+
+    The embedding is in the cache already and has more than four times CLIP's cells along a side; taps would have to be kept besides.
+    """
+    return SamMiConfig(name="clip-vit-b-sam-vit-b", taps=None, sam_embedding=True, guidance=(256, 256), most_labels=256, padded=False)
 
 
 def tiny() -> SamMiConfig:
@@ -80,7 +92,7 @@ def contract() -> SamMiConfig:
     )  # fmt: skip
 
 
-CONFIGURATIONS = (tiny, cat_seg_vit_b, contract)
+CONFIGURATIONS = (tiny, cat_seg_vit_b, clip_vit_b_sam_vit_b, contract)
 
 
 def named_config(name: str) -> SamMiConfig:

@@ -51,7 +51,7 @@ class TrainedProposer(Proposer):
         if len(look.text) == 0:
             return super().place_points(look, features, frames)
         with self.compute.autocast():
-            heat = self.network.point_logits(maps_of(features, frames), look.text)[0]
+            heat = self.network.point_logits(self._maps(features, frames), look.text)[0]
         return points_at_peaks(heat, look.regions, frames.clip, side, self.preset)
 
     def refine(self, look: Look, joined: JoinedMasks, features: ImageFeatures, frames: Frames) -> Evidence:
@@ -59,40 +59,46 @@ class TrainedProposer(Proposer):
         soft = joined.masks.soft
         masks = MaskInput(soft.unsqueeze(0), torch.ones(1, len(soft), dtype=torch.bool, device=soft.device))
         with self.compute.autocast():
-            logits = self.network(maps_of(features, frames), look.text, masks, self.preset.close_labels)[0]
+            logits = self.network(self._maps(features, frames), look.text, masks, self.preset.close_labels)[0]
         return as_evidence(logits.float(), len(look.question.names))
+
+    def _maps(self, features: ImageFeatures, frames: Frames) -> ImageMaps:
+        return maps_of(features, frames, sam_embedding=self.network.config.sam_embedding)
 
 
 def check_fits(network: SamMiConfig, encoders: SspSamConfig) -> None:
     """Raise ``ValueError`` unless the network can stand behind these encoders."""
-    skips = (encoders.sam.out_channels // 4, encoders.sam.out_channels // 8)
+    width = encoders.sam.out_channels
+    guidance = (width, width) if network.sam_embedding else (width // 4, width // 8)
     found = (network.embed_dim, network.guidance)
-    if network.taps is not None or not encoders.sam.high_resolution_skips:
+    if network.taps is not None or not (network.sam_embedding or encoders.sam.high_resolution_skips):
         raise ValueError(
-            f"network {network.name!r} behind encoders {encoders.name!r}: an engine takes the finer maps from SAM's high-resolution skips; "
-            "choose encoders with high_resolution_skips and a network with taps=None"
+            f"network {network.name!r} behind encoders {encoders.name!r}: an engine takes the finer maps from SAM; choose a network with "
+            "taps=None and either sam_embedding=True or encoders with high_resolution_skips"
         )
-    if found != (encoders.clip.embed_dim, skips):
+    if found != (encoders.clip.embed_dim, guidance):
         raise ValueError(
             f"network {network.name!r} expects an embedding of {found[0]} and guidance {found[1]}, but encoders {encoders.name!r} give "
-            f"{encoders.clip.embed_dim} and {skips}"
+            f"{encoders.clip.embed_dim} and {guidance}"
         )
 
 
-def maps_of(features: ImageFeatures, frames: Frames) -> ImageMaps:
-    """The finer maps of one image are SAM's high-resolution skips, brought over CLIP's canvas.
+def maps_of(features: ImageFeatures, frames: Frames, *, sam_embedding: bool) -> ImageMaps:
+    """The maps of one image; the finer ones are SAM's, brought over CLIP's canvas.
 
     Args:
-        features: of the image; SAM's skips must be there.
+        features: of the image.
         frames: where the image lies on the canvases.
+        sam_embedding: as in :class:`SamMiConfig`: SAM's embedding twice, or SAM's skips, which must be there.
     """
-    if features.sam.skip8 is None or features.sam.skip4 is None:
-        raise ValueError("these encoders have no high-resolution skips; a network without taps needs them")
+    sam = features.sam
+    coarser, finer = (sam.embedding, sam.embedding) if sam_embedding else (sam.skip8, sam.skip4)
+    if coarser is None or finer is None:
+        raise ValueError("these encoders have no high-resolution skips; the network needs them, or sam_embedding=True")
     dense = dense_features(features.clip_tokens)
     side = dense.shape[-1]
-    finer = move(features.sam.skip8[0].float(), frames.sam, frames.clip, 2 * side)
-    finest = move(features.sam.skip4[0].float(), frames.sam, frames.clip, 4 * side)
-    return ImageMaps(dense, finer.unsqueeze(0), finest.unsqueeze(0))
+    moved = (move(maps[0].float(), frames.sam, frames.clip, cells) for maps, cells in ((coarser, 2 * side), (finer, 4 * side)))
+    return ImageMaps(dense, *(one.unsqueeze(0) for one in moved))
 
 
 def stack_maps(maps: Sequence[ImageMaps]) -> ImageMaps:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.devices import in_float32
 from models.sam_mi.cost_map import cost_map
 from models.sam_mi.injection import MaskInput
 from models.sam_mi.model import FINER, ImageMaps, SamMi
@@ -26,7 +27,7 @@ from models.ssp_sam.sam_masks import SamFeatures, encode_image
 from models.training.batches import SceneSampler
 from models.training.clip_stage import LabelText, patch_text_loss
 from models.training.loop import StageConfig
-from models.training.semantic_batches import SemanticBatch, SemanticSampler, label_coverage, middle_targets
+from models.training.semantic_batches import BatchSource, SemanticBatch, label_coverage, middle_targets
 
 OWN_CLIP = "own_clip."
 """How the names of the network's own part of CLIP begin."""
@@ -99,7 +100,7 @@ class SamMiStage:
 
     Args:
         config: schedule.
-        sampler: batches of scenes.
+        sampler: batches of labelled images.
         label_text: the texts of all names (and colours, which are not used here).
         names: of the classes.
         proposer: its encoders make features, its zero-training mode finds the masks.
@@ -109,7 +110,7 @@ class SamMiStage:
     name = "sam-mi"
 
     def __init__(
-        self, config: StageConfig, sampler: SemanticSampler, label_text: LabelText, names: tuple[str, ...], proposer: Proposer, labels: int
+        self, config: StageConfig, sampler: BatchSource, label_text: LabelText, names: tuple[str, ...], proposer: Proposer, labels: int
     ) -> None:
         self.config = config
         self.sampler = sampler
@@ -134,36 +135,38 @@ class SamMiStage:
     @torch.no_grad()
     def lesson(self, model: SamMi, batch: SemanticBatch, rng: np.random.Generator) -> Lesson:
         """Features, masks and targets of a batch; nothing here learns."""
-        encoders = self.proposer.model
+        encoders, compute = self.proposer.model, self.proposer.compute
         own, clip = model.own_clip, encoders.clip
-        tokens = clip.encode_patches(batch.clip_image) if own is None else own.encode_behind(clip, batch.clip_image)
-        encoded = ImageFeatures(tokens, encode_image(encoders.sam, batch.sam_image))
-        sentence, _ = encoders.clip.encode_words(self.label_text.sample(rng)[: self.label_text.classes])
+        clip_image, sam_image = compute.upload(batch.clip_image), compute.upload(batch.sam_image)
+        tokens = clip.encode_patches(clip_image) if own is None else own.encode_behind(clip, clip_image)
+        encoded = ImageFeatures(tokens, encode_image(encoders.sam, sam_image))
+        sentence, _ = encoders.clip.encode_words(compute.upload(self.label_text.sample(rng)[: self.label_text.classes]))
         text = F.normalize(sentence.float(), dim=-1)
         # Regions, overlaps and thresholds are no matter of half precision.
-        with torch.autocast("cpu", enabled=False):
+        with in_float32(compute.device):
             images = [_one_image(encoded, row) for row in range(len(batch.labels))]
-            found = [self._masks(image, size_hw) for image, size_hw in zip(images, batch.sizes_hw, strict=True)]
+            embedding = model.config.sam_embedding
+            found = [self._masks(image, size_hw, sam_embedding=embedding) for image, size_hw in zip(images, batch.sizes_hw, strict=True)]
             maps = stack_maps([image_maps for image_maps, _ in found])
             chosen = choose_labels(cost_map(F.normalize(maps.features, dim=1), text), batch.labels, self.labels, rng)
         side = maps.features.shape[-1]
         return Lesson(
             maps,
-            text[chosen],
+            text[chosen.to(text.device)],
             roughen([masks for _, masks in found], rng),
-            label_coverage(batch.labels, chosen, FINER * side),
-            middle_targets(batch.labels, FINER * side, side),
-            torch.stack([_filled(size_hw, side, batch.labels.shape[-1]) for size_hw in batch.sizes_hw]),
+            compute.upload(label_coverage(batch.labels, chosen, FINER * side)),
+            compute.upload(middle_targets(batch.labels, FINER * side, side)),
+            compute.upload(torch.stack([_filled(size_hw, side, batch.labels.shape[-1]) for size_hw in batch.sizes_hw])),
         )
 
-    def _masks(self, image: ImageFeatures, size_hw: tuple[int, int]) -> tuple[ImageMaps, Tensor]:
+    def _masks(self, image: ImageFeatures, size_hw: tuple[int, int], *, sam_embedding: bool) -> tuple[ImageMaps, Tensor]:
         """The maps of one image and its joined masks, soft, float ``[M, 4g, 4g]``."""
         proposer = self.proposer
         frames = Frames.of(size_hw, proposer.model.config)
         look = proposer.look(image.clip_tokens, frames, self.question)
         masks = proposer.ask_sam(proposer.place_points(look, image, frames), image, frames)
         joined = proposer.join(masks, proposer.describe(masks, look), look, frames, join_things=True)
-        return maps_of(image, frames), joined.masks.soft
+        return maps_of(image, frames, sam_embedding=sam_embedding), joined.masks.soft
 
 
 def choose_labels(cost: Tensor, labels: Tensor, count: int, rng: np.random.Generator) -> Tensor:
@@ -180,7 +183,7 @@ def choose_labels(cost: Tensor, labels: Tensor, count: int, rng: np.random.Gener
     """
     shown = np.unique(labels.numpy())
     shown = shown[shown > 0] - 1
-    others = np.setdiff1d(cost.amax(dim=(0, 2, 3)).argsort(descending=True).numpy(), shown, assume_unique=True)
+    others = np.setdiff1d(cost.amax(dim=(0, 2, 3)).argsort(descending=True).cpu().numpy(), shown, assume_unique=True)
     missing = min(max(0, count - len(shown)), len(others))
     alike = others[: round(OBVIOUS_SHARE * missing)]
     drawn = rng.choice(others[len(alike) :], missing - len(alike), replace=False)
@@ -191,11 +194,12 @@ def roughen(masks: list[Tensor], rng: np.random.Generator) -> MaskInput:
     """Masks of several images as one batch, some dropped, some grown, shrunk or moved by a cell: they must help, not be believed."""
     kept = []
     for one in masks:
-        stays = torch.from_numpy((rng.random(len(one)) >= DROPPED_MASKS) & (rng.random() >= DROPPED_IMAGES))
+        stays = torch.from_numpy((rng.random(len(one)) >= DROPPED_MASKS) & (rng.random() >= DROPPED_IMAGES)).to(one.device)
         kept.append([_roughened(mask, rng) for mask in one[stays]])
     most = max(map(len, kept))
     side = masks[0].shape[-1]
-    soft, valid = torch.zeros(len(masks), most, side, side), torch.zeros(len(masks), most, dtype=torch.bool)
+    soft = masks[0].new_zeros(len(masks), most, side, side)
+    valid = torch.zeros(len(masks), most, dtype=torch.bool, device=soft.device)
     for row, one_image in enumerate(kept):
         for place, mask in enumerate(one_image):
             soft[row, place], valid[row, place] = mask, True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -20,16 +20,23 @@ SMALLEST_REGION = 16
 
 
 class SemanticBatch(NamedTuple):
-    """``B`` scenes."""
+    """``B`` labelled images."""
 
     clip_image: Tensor
     """float ``[B, 3, S, S]``."""
     sam_image: Tensor
-    """float ``[B, 3, S, S]``."""
+    """float ``[B, 3, S', S']``."""
     labels: Tensor
-    """int64 ``[B, S, S]``: 0 for nothing, else 1 + number of the class."""
+    """int64 ``[B, S, S]`` over CLIP's canvas: 0 for nothing, else 1 + number of the class."""
     sizes_hw: tuple[tuple[int, int], ...]
     """What part of the canvas each scene fills, from the top left."""
+
+
+class BatchSource(Protocol):
+    """Draws batches from labelled images of any kind."""
+
+    def batch(self, rng: np.random.Generator, size: int) -> SemanticBatch:
+        """A batch of ``size`` images."""
 
 
 class SemanticSampler:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models.data.readers.json_file import first_items
+from models.data.readers.label_maps import layout_of
 
 _BY_NAME = (("refcoco+", "refcoco+"), ("refcocog", "refcocog"), ("refcoco", "refcoco"), ("refclef", "referit"), ("referit", "referit"))
 _BY_DIVISION = {"refs(umd).p": "refcocog", "refs(berkeley).p": "referit"}
@@ -21,6 +22,8 @@ def detect_dataset_format(path: Path) -> str | None:
 
 
 def _of_folder(folder: Path, names: list[str]) -> str | None:
+    if layout := layout_of(folder):
+        return layout
     if any(name.startswith("grefs(") for name in names):
         return "grefcoco"
     references = [name for name in names if name.startswith("refs(")]

@@ -173,7 +173,7 @@ def test_sizes_that_cannot_be_built_are_refused_at_once(change, message):
 
 
 def test_an_unknown_configuration_is_refused_with_those_there_are():
-    assert {make().name for make in CONFIGURATIONS} == {"tiny", "cat-seg-vit-b", "contract"}
-    with pytest.raises(ValueError, match="tiny, cat-seg-vit-b, contract"):
+    assert {make().name for make in CONFIGURATIONS} == {"tiny", "cat-seg-vit-b", "clip-vit-b-sam-vit-b", "contract"}
+    with pytest.raises(ValueError, match="tiny, cat-seg-vit-b, clip-vit-b-sam-vit-b, contract"):
         named_config("enormous")
     assert isinstance(named_config("tiny"), SamMiConfig)
