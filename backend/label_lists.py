@@ -62,10 +62,10 @@ def claims_of_list(asks: Sequence[Ask], image: RgbImage, engine: Engine) -> Iter
             if ask.label.is_stuff:
                 parts.setdefault((ask.control, ask.label), []).append((ask, one))
             else:
-                yield Claim(ask, one.score, 1.0 - one.stability, one.segment)
+                yield Claim(ask, one.score, 1.0 - one.score * one.stability, one.segment)
     for same in parts.values():
         ask, best = max(same, key=lambda part: part[1].score)
-        yield Claim(ask, best.score, 1.0 - best.stability, partial(_together, [one for _, one in same]))
+        yield Claim(ask, best.score, 1.0 - best.score * best.stability, partial(_together, [one for _, one in same]))
 
 
 def _together(parts: Sequence[Proposal]) -> Segment:

@@ -64,8 +64,8 @@ def expected_error(evidence: Evidence) -> float:
     return 1.0 - evidence.presence * evidence.predicted_iou if evidence.is_found else evidence.presence
 
 
-def unstable_error(evidence: Evidence) -> float:
-    """As :func:`expected_error`, with a mask that hangs on its threshold worth less."""
+def answer_doubt(evidence: Evidence) -> float:
+    """The doubt of one answer, 0..1: as :func:`expected_error`, with a mask that hangs on its threshold worth less."""
     if not evidence.is_found:
         return evidence.presence
     return 1.0 - evidence.presence * evidence.predicted_iou * evidence.stability
@@ -78,7 +78,7 @@ CANDIDATES: Mapping[str, Callable[[Evidence], float]] = MappingProxyType(
         "mask stability": lambda evidence: 1.0 - evidence.stability,
         "relevance entropy": lambda evidence: evidence.relevance_entropy or 0.0,
         "expected error": expected_error,
-        "expected error x stability": unstable_error,
+        "expected error x stability": answer_doubt,
     }
 )
 """Ways to tell the doubt of one phrase, 0..1, that ``benchmarks/doubt.py`` compares."""
@@ -108,16 +108,12 @@ AGGREGATES: Mapping[str, Callable[[Sequence[float], Sequence[Evidence]], float]]
 """Ways to make one doubt of a task out of those of its phrases, for the same comparison."""
 
 
-# --- what the comparison chose
-
-
-def answer_doubt(evidence: Evidence) -> float:
-    """The doubt of one answer that was found, 0..1: how much its mask hangs on its threshold."""
-    return 1.0 - evidence.stability
-
-
 def task_doubt(doubts_of_found: Sequence[float]) -> float:
-    """The doubt of a task, 0..1: that of its weakest answer, and 1 where nothing was found."""
+    """The doubt of a task, 0..1: the largest :func:`answer_doubt` of what was found in it, and 1 where nothing was.
+
+    Of all the signs and sums above these two together told best what has to be corrected, on artwork that the weights know and on such
+    that they do not: ``benchmarks/doubt.py``.
+    """
     return max(doubts_of_found, default=1.0)
 
 
@@ -136,4 +132,4 @@ def segment_judged(engine: Engine, image: RgbImage, phrases: Sequence[str]) -> l
 
 def _evidence_of_scores(segments: Sequence[Segment]) -> Evidence:
     score = float(np.mean([segment.score for segment in segments])) if segments else 0.0
-    return Evidence(is_found=bool(segments), presence=score, predicted_iou=score, stability=score)
+    return Evidence(is_found=bool(segments), presence=score, predicted_iou=1.0, stability=1.0)

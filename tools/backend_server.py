@@ -16,11 +16,12 @@ class BackendServer(ServerProcess):
         data_dir: folder for its state and log.
         label_studio_url: where it fetches uploaded images.
         label_studio_token: token of the Label Studio user it acts as.
+        port: where to listen; a free one when left out.
         settings: further environment variables, for example ``BASIC_AUTH_USER``.
     """
 
-    def __init__(self, data_dir: Path, label_studio_url: str, label_studio_token: str, **settings: str) -> None:
-        port = free_port()
+    def __init__(self, data_dir: Path, label_studio_url: str, label_studio_token: str, *, port: int | None = None, **settings: str) -> None:
+        port = port or free_port()
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("WORDMASK_", "LABEL_STUDIO_", "BASIC_AUTH_"))
         }

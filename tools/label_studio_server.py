@@ -51,14 +51,19 @@ class LabelStudioServer(ServerProcess):
         )
 
 
-def new_label_studio(data_dir: Path) -> LabelStudioServer:
-    """A server, not yet started, on ``data_dir``; an empty folder starts from the migrated template (made first when missing)."""
+def new_label_studio(data_dir: Path, port: int | None = None) -> LabelStudioServer:
+    """A server, not yet started, on ``data_dir``; an empty folder starts from the migrated template (made first when missing).
+
+    Args:
+        data_dir: as for :class:`LabelStudioServer`.
+        port: where to listen; a free one when left out.
+    """
     database = data_dir / "label_studio.sqlite3"
     if not database.exists():
         template = _template()
         data_dir.mkdir(parents=True, exist_ok=True)
         shutil.copytree(template, data_dir, dirs_exist_ok=True)
-    return LabelStudioServer(data_dir)
+    return LabelStudioServer(data_dir, port)
 
 
 def _template() -> Path:

@@ -113,10 +113,10 @@ def test_an_engine_that_judges_itself_is_believed_about_its_doubt(predict: Any) 
         def segment_judged(self, image: RgbImage, phrases: Sequence[str]) -> list[Judged]:
             stability = {"Dog": 0.8, "Cat": 0.6}
             answers = self.segment(image, phrases)
-            return [Judged(found, Evidence(True, 0.9, 0.9, stability[one])) for one, found in zip(phrases, answers, strict=True)]
+            return [Judged(found, Evidence(True, 0.5, 1.0, stability[one])) for one, found in zip(phrases, answers, strict=True)]
 
     (prediction,) = predict([make_task()], Judging())
-    assert prediction.score == pytest.approx(0.6)
+    assert prediction.score == pytest.approx(0.3)
     assert [region["score"] for region in prediction.regions] == [0.9, 0.9], "regions keep the scores of their segments"
 
 

@@ -1,0 +1,243 @@
+"""Does correcting help, and does it matter which images are corrected? A simulated annotator in a real Label Studio, webhooks and all.
+
+Run alone: ``.venv/bin/python -m benchmarks.active_learning`` (hours), or for a trial with ``--labels 6 --pool 10 --rounds 4,8 --held-out 4
+--base 4 --seeds 1 --steps 4``. The scenes are drawn with OpenMoji, artwork that the shipped weights never saw; the project has a few of its
+classes as labels. After every round the Train button is pressed, and the version that serves is measured on scenes that nobody corrects.
+
+``miou``: mean IoU over the labels that are in a held-out scene or were found there. In the domain of the weights the same is measured on
+scenes of artwork that they know: the gap. ``base`` is the referring mIoU there, which must not be forgotten. The peer of choosing by
+doubt is choosing at random, from the same tasks. A stopped run goes on after its last finished round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.versions.line import VersionLine
+from benchmarks.learning_figure import draw_learning_curve
+from benchmarks.simulated_annotator import Annotator, Place, running
+from models import Engine, load_engine
+from models.data.emoji_scenes import SceneSet
+from models.doubt import disagreement
+from models.evaluation import evaluate_referring, union_of
+from models.evaluation_splits import prepare_split, scene_samples
+
+SCENES_OF_A_SPLIT = 500
+"""As many as ``wordmask evaluate`` makes, so that both share the folder."""
+
+STRATEGIES = ("random", "doubt", "select")
+
+
+def main() -> None:
+    options = _options()
+    scenes, known = (prepare_split(name, SCENES_OF_A_SPLIT, options.data) for name in ("openmoji", "held-out-scenes"))
+    labels = most_frequent(scenes, options.labels)
+    usable = with_labels(scenes, labels)
+    held_out, pools = usable[-options.held_out :], usable[: -options.held_out]
+    if len(pools) < options.pool:
+        raise SystemExit(f"only {len(pools)} scenes show one of {options.labels} labels; choose a smaller --pool, or more --labels")
+    places = {"miou": (scenes, held_out), "known": (known, with_labels(known, labels)[: options.held_out])}
+    measure = Measure(options.work / "measured.json", places, labels, options.base)
+    base = measure("base", "tiny")
+    print(f"labels: {', '.join(labels)}", flush=True)
+    print(f"before: miou {base['miou']:.3f}, in the known domain {base['known']:.3f}, base {base['base']:.3f}", flush=True)
+    curves: dict[str, list[list[dict[str, Any]]]] = {strategy: [] for strategy in options.strategies}
+    with running(options.work, options.steps) as place:
+        for seed in range(options.seeds):
+            pool = sorted(int(one) for one in np.random.default_rng(seed).choice(pools, options.pool, replace=False))
+            for strategy in options.strategies:
+                run = Run(place, Annotator(place, scenes, labels), measure, strategy, seed)
+                curve: list[dict[str, Any]] = [{"corrected": 0, **base}]
+                for one in run.rounds(options.work / f"{strategy}-{seed}.json", pool, options.rounds):
+                    show(strategy, seed, one)
+                    curve.append(one)
+                curves[strategy].append(curve)
+    figures = summary(curves, base, options.strategies)
+    draw_learning_curve(options.figure, curves, base["known"])
+    for name, value in figures.items():
+        print(f"{name:24}{value if isinstance(value, str) else json.dumps(value)}")
+    print(json.dumps(figures))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--labels", type=int, default=16, help="classes of the project, the most frequent ones")
+    parser.add_argument("--pool", type=int, default=140, help="tasks of a project")
+    parser.add_argument("--rounds", type=lambda text: [int(one) for one in text.split(",")], default=[20, 50, 100], help="corrected in all")
+    parser.add_argument("--held-out", type=int, default=60, help="scenes that measure")
+    parser.add_argument("--base", type=int, default=60, help="scenes of the known domain that tell what is forgotten")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--strategies", type=lambda text: text.split(","), default=["random", "doubt"], help=", ".join(STRATEGIES))
+    parser.add_argument("--steps", type=int, default=0, help="of a training job; 0: as a service does it")
+    parser.add_argument("--data", type=Path, default=Path("runs/evaluation"))
+    parser.add_argument("--work", type=Path, default=Path("runs/active-learning"), help="folder that a stopped run goes on from")
+    parser.add_argument("--figure", type=Path, default=Path("runs/active-learning/learning-curve.png"))
+    return parser.parse_args()
+
+
+class Run:
+    """One project from its first correction to its last; what is done is on disk.
+
+    Args:
+        place: where it is.
+        annotator: who corrects.
+        measure: what its versions are worth.
+        strategy: how tasks are chosen.
+        seed: of the pool and of random choices.
+    """
+
+    def __init__(self, place: Place, annotator: Annotator, measure: Measure, strategy: str, seed: int) -> None:
+        self._place = place
+        self._annotator = annotator
+        self._measure = measure
+        self._strategy = strategy
+        self._seed = seed
+        self._state: dict[str, Any] = {}
+
+    def rounds(self, path: Path, pool: Sequence[int], targets: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """The rounds, those of an earlier run first.
+
+        Args:
+            path: of the state.
+            pool: numbers of the scenes that are tasks.
+            targets: how many are to be corrected after each round.
+        """
+        if path.exists():
+            self._state = json.loads(path.read_text())
+        else:
+            project, tasks = self._annotator.new_project(f"{self._strategy} {self._seed}", pool)
+            self._state = {"project": project, "tasks": {str(task): index for task, index in tasks.items()}, "done": [], "rounds": []}
+            if self._strategy == "doubt":
+                self._place.wordmask("preannotate", "--project", str(project))  # Label Studio's stream needs scores
+        for target in targets:
+            if all(one["corrected"] != target for one in self._state["rounds"]):
+                self._round(path, target)
+            yield next(one for one in self._state["rounds"] if one["corrected"] == target)
+
+    def _round(self, path: Path, target: int) -> None:
+        project, done, started = self._state["project"], self._state["done"], time.monotonic()
+        tasks = {int(task): index for task, index in self._state["tasks"].items()}
+        waiting, rng = [task for task in tasks if task not in done], np.random.default_rng([self._seed, target])
+        for task in self._annotator.choose(self._strategy, project, waiting, target - len(done), rng):
+            self._annotator.annotate(task, tasks[task])
+            done.append(task)
+            path.write_text(json.dumps(self._state))
+        annotated = time.monotonic()
+        said = self._annotator.train(project)
+        trained = time.monotonic()
+        serving = VersionLine(self._place.data_dir, project).serving()
+        version, weights = (serving.name, str(serving.folder)) if serving else ("base", "tiny")
+        figures = self._measure(f"{path.stem} {version}" if serving else "base", weights)
+        seconds = {"annotate": annotated - started, "train": trained - annotated, "all": time.monotonic() - started}
+        self._state["rounds"].append({"corrected": target, **figures, "version": version, "said": said, "seconds": seconds})
+        path.write_text(json.dumps(self._state))
+
+
+class Measure:
+    """Measures versions, each once.
+
+    Args:
+        path: of what was measured.
+        places: figure -> scenes, and the numbers of those that measure; ``known`` is the domain of the weights.
+        labels: of the project.
+        base: so many scenes of the known domain tell what is forgotten.
+    """
+
+    def __init__(self, path: Path, places: Mapping[str, tuple[SceneSet, Sequence[int]]], labels: Sequence[str], base: int) -> None:
+        self._path = path
+        self._places = places
+        self._labels = labels
+        self._base = base
+
+    def __call__(self, name: str, weights: str) -> dict[str, float]:
+        """``miou`` on the new domain, ``known`` on the known one with the same labels, ``base``: referring mIoU there."""
+        measured = json.loads(self._path.read_text()) if self._path.exists() else {}
+        if name not in measured:
+            engine = load_engine(weights, device="cpu", cache_bytes=0)
+            found = {figure: label_miou(engine, *place, self._labels) for figure, place in self._places.items()}
+            samples = islice(scene_samples(self._places["known"][0]), self._base)
+            found["base"] = evaluate_referring(engine, samples)["all"].miou
+            measured[name] = found
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(json.dumps(measured, indent=1))
+        return dict(measured[name])
+
+
+def label_miou(engine: Engine, scenes: SceneSet, indices: Sequence[int], labels: Sequence[str]) -> float:
+    """Mean IoU over the labels that are in a scene or were found there."""
+    ious = []
+    for index in indices:
+        meta = scenes.meta(index)
+        height, width = meta.size_hw
+        image, ids = np.ascontiguousarray(scenes.image(index)[:height, :width]), scenes.ids(index)[:height, :width]
+        for label, segments in zip(labels, engine.segment(image, labels), strict=True):
+            truth, found = np.isin(ids, [one.id for one in meta.objects if one.name == label]), union_of(segments, ids.shape)
+            if truth.any() or found.any():
+                ious.append(1.0 - disagreement(found, truth))
+    return float(np.mean(ious))
+
+
+def most_frequent(scenes: SceneSet, count: int) -> list[str]:
+    """The classes that most scenes show."""
+    shown = Counter(name for index in range(len(scenes)) for name in {one.name for one in scenes.meta(index).objects})
+    return sorted(sorted(shown, key=lambda name: (-shown[name], name))[:count])
+
+
+def with_labels(scenes: SceneSet, labels: Sequence[str]) -> list[int]:
+    """Numbers of the scenes that show one of the labels at least."""
+    wanted = set(labels)
+    return [index for index in range(len(scenes)) if wanted & {one.name for one in scenes.meta(index).objects}]
+
+
+def summary(curves: Mapping[str, list[list[dict[str, Any]]]], base: Mapping[str, float], strategies: Sequence[str]) -> dict[str, Any]:
+    """The figures that count, over the seeds, of the last strategy, which is to be better than the first."""
+    ours = curves[strategies[-1]]
+    gap = base["known"] - base["miou"]
+    at_20 = [one["miou"] - base["miou"] for curve in ours for one in curve if one["corrected"] == 20]
+    at_100 = [(one["miou"] - base["miou"]) / gap for curve in ours for one in curve if one["corrected"] == 100]
+    areas = {strategy: [area(curve) for curve in curves[strategy]] for strategy in strategies}
+    over = [own - other for own, other in zip(areas[strategies[-1]], areas[strategies[0]], strict=True)]
+    return {
+        "gap": gap,
+        "gain_20": _spread(at_20),
+        "wanted_20": max(0.05, gap / 3),
+        "gap_closed_100": _spread(at_100),
+        "forgetting": _spread([base["base"] - curve[-1]["base"] for curve in ours]),
+        "auc_over_random": _spread(over),
+        "auc": {strategy: _spread(values) for strategy, values in areas.items()},
+        "seconds_of_a_round": _spread([one["seconds"]["all"] for runs in curves.values() for curve in runs for one in curve[1:]]),
+    }
+
+
+def area(curve: Sequence[Mapping[str, Any]]) -> float:
+    """Mean mIoU over the number of corrected images."""
+    places, values = [one["corrected"] for one in curve], [one["miou"] for one in curve]
+    return float(np.trapezoid(values, places) / (places[-1] - places[0]))
+
+
+def _spread(values: Sequence[float]) -> dict[str, float] | None:
+    if not values:
+        return None
+    return {"mean": float(np.mean(values)), "sd": float(np.std(values)), "least": float(np.min(values)), "most": float(np.max(values))}
+
+
+def show(strategy: str, seed: int, one: Mapping[str, Any]) -> None:
+    seconds = one["seconds"]
+    print(
+        f"{strategy:8}seed {seed}  {one['corrected']:4} corrected  miou {one['miou']:.3f}  base {one['base']:.3f}  "
+        f"annotated in {seconds['annotate']:.0f} s, trained in {seconds['train']:.0f} s, {seconds['all']:.0f} s in all  {one['said'][:90]}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
