@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import requests
 
-from backend.dataset.store import SampleStore
 from backend.label_config import parse_label_config
 from backend.regions import segment_to_regions
-from models import Sample, Segment
-from models.data.dataset_folder import DatasetFolder
+from models import Segment
 from tests.e2e.conftest import LabelStudio, plain_scene
-from tools.backend_server import BackendServer
-from tools.redis_server import RedisServer, find_redis
+from tests.e2e.wordmask_service import QUEUES, SECRET, Wordmask, running, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.label_studio]
 
@@ -31,65 +21,14 @@ CONFIG = """<View>
   <Image name="photo" value="$picture"/>
   <BrushLabels name="masks" toName="photo"><Label value="Bear"/><Label value="Rocket"/></BrushLabels>
 </View>"""
-SECRET = "a secret of this test"
 
 
-@dataclass(frozen=True)
-class Wordmask:
-    """A running service with its trainer, and the environment of whoever runs commands beside it."""
-
-    url: str
-    data_dir: Path
-    environment: dict[str, str]
-
-    def run(self, *arguments: str, code: int = 0) -> str:
-        """Run a command, expect its exit code, return what it printed."""
-        program = str(Path(sys.executable).parent / "wordmask")
-        environment = {**os.environ, **self.environment}
-        done = subprocess.run([program, *arguments], env=environment, capture_output=True, text=True, timeout=240, check=False)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout
-
-    def jobs(self) -> list[dict[str, Any]]:
-        """Its jobs, newest first."""
-        return list(requests.get(f"{self.url}/jobs", timeout=30).json()["jobs"])
-
-    def samples(self, project: int) -> list[Sample]:
-        """The samples of a project as they are now."""
-        return list(SampleStore(self.data_dir / "samples.sqlite3").samples(project))
-
-    def written(self, project: int) -> list[Sample]:
-        """The samples that the last job has written for training."""
-        return list(DatasetFolder(self.data_dir / "datasets" / str(project)))
-
-
-@pytest.fixture(scope="module", params=["file", "redis"])
+@pytest.fixture(scope="module", params=QUEUES)
 def service(request: pytest.FixtureRequest, label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wordmask]:
-    """A service with a secret for webhooks, its jobs in a file or in a real Redis."""
-    with ExitStack() as stack:
-        folder = tmp_path_factory.mktemp("way-back")
-        settings = {"WORDMASK_WEBHOOK_SECRET": SECRET, "WORDMASK_TRAIN_AFTER_CORRECTIONS": "2"}
-        if request.param == "redis":
-            program = find_redis()
-            if program is None:
-                pytest.skip("redis-server is not installed; run `make install-all`, which installs Debian's package")
-            settings["WORDMASK_REDIS_URL"] = stack.enter_context(RedisServer(program, folder)).url
-        server = stack.enter_context(BackendServer(folder, label_studio.url, label_studio.token, **settings))
-        environment = {
-            **settings,
-            "LABEL_STUDIO_URL": label_studio.url,
-            "LABEL_STUDIO_API_KEY": label_studio.token,
-            "WORDMASK_PORT": server.url.rpartition(":")[2],
-            "WORDMASK_DATA_DIR": str(folder / "state"),
-        }
-        yield Wordmask(server.url, folder / "state", environment)
-
-
-def wait_until(is_so: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.5)
+    """A service that trains after two corrections, a little."""
+    settings = {"WORDMASK_TRAIN_AFTER_CORRECTIONS": "2", "WORDMASK_TRAIN_STEPS": "2"}
+    with running(request.param, label_studio, tmp_path_factory.mktemp("way-back"), **settings) as started:
+        yield started
 
 
 def brush(mask: Any, label: str) -> dict[str, Any]:
