@@ -61,7 +61,7 @@ def run(*, check: bool) -> bool:
             projects = make_projects(api, backend.url)
         for project in projects:
             if project.is_pre_annotated:
-                with _step(f"Pre-annotating “{project.title}” from {project.asks}"):
+                with _step(f"Pre-annotating “{project.title}”"):
                     pre_annotate(api, project)
         if check:
             with _step("Checking masks, taking pictures"):

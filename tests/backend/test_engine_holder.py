@@ -10,8 +10,8 @@ import pytest
 
 from backend.engine_holder import EngineHolder
 from backend.errors import EngineBusy, NotReady
-from models import Engine, EngineMemoryError
-from tests.factories import FakeEngine, make_image
+from models import Engine, EngineMemoryError, ProposalOptions, ProposingEngine
+from tests.factories import FakeEngine, FakeProposingEngine, make_image
 
 
 def hold(load: Callable[[], Engine], *, slots: int = 1, max_waiting: int = 1) -> EngineHolder:
@@ -120,3 +120,32 @@ def test_the_end_of_memory_means_busy_and_frees_the_slot() -> None:
                 lent.segment(make_image(), ["dog"])
         engine.failure = None
         assert len(lent.segment(make_image(), ["dog"])) == 1
+
+
+def test_an_engine_that_takes_label_lists_is_lent_as_one() -> None:
+    engine = FakeProposingEngine(prefers_lists=False)
+    holder = hold(lambda: engine)
+    with holder.lend(time.monotonic() + 0.05) as lent:
+        assert isinstance(lent, ProposingEngine)
+        assert holder.takes_label_lists
+        assert not lent.prefers_lists
+        assert [one.label for one in lent.propose(make_image(), ["dog"], background=["sky"]).proposals] == ["dog"]
+        time.sleep(0.06)
+        with pytest.raises(EngineBusy, match="time for this request is used up"):
+            lent.propose(make_image(), ["cat"])
+    assert engine.calls == [("propose", (["dog"], ["sky"], ProposalOptions()))]
+
+
+def test_an_engine_that_takes_no_label_lists_is_not_lent_as_one() -> None:
+    gate = threading.Event()
+
+    def load() -> Engine:
+        gate.wait(5)
+        return FakeEngine()
+
+    holder = hold(load)
+    assert holder.takes_label_lists is None, "nobody knows while it loads"
+    gate.set()
+    with holder.lend(soon()) as lent:
+        assert not isinstance(lent, ProposingEngine)
+        assert holder.takes_label_lists is False

@@ -158,7 +158,9 @@ def test_a_failing_task_gets_an_empty_list_and_the_others_their_regions(client: 
     answer = client.post("/predict", json=batch([make_task(1), {"id": 2, "data": {}}, make_task(3)]))
     first, failed, last = answer.get_json()["results"]
     assert (failed, len(first["result"]), len(last["result"])) == ([], 2, 2)
-    (failure,) = client.get("/status").get_json()["recent_failures"]
+    status = client.get("/status").get_json()
+    assert status["label_lists"] is False
+    (failure,) = status["recent_failures"]
     assert (failure["task_id"], failure["project"]) == (2, "1.1700000000")
     assert "no field 'image'" in failure["reason"]
 
