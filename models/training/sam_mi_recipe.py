@@ -47,7 +47,7 @@ class SamMiRecipe:
     labels: int = 32
     """Labels compared in a step; those with the strongest cosines, as when the network is used."""
     naming: StageConfig = field(default_factory=lambda: StageConfig(steps=3200, batch_size=16, learning_rate=7e-4, warmup_steps=100))
-    stage: StageConfig = field(default_factory=lambda: StageConfig(steps=1200, batch_size=6, learning_rate=1e-3, warmup_steps=100))
+    stage: StageConfig = field(default_factory=lambda: StageConfig(steps=800, batch_size=6, learning_rate=1e-3, warmup_steps=100))
 
 
 def debug_recipe() -> SamMiRecipe:
