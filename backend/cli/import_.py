@@ -30,7 +30,8 @@ def import_(
     format: Annotated[
         str,
         typer.Argument(
-            help="coco, coco-panoptic, coco-stuff, ade20k, refcoco, refcoco+, refcocog, referit, grefcoco, phrasecut, label-studio; auto."
+            help="coco, coco-panoptic, coco-stuff, ade20k, mess, refcoco, refcoco+, refcocog, referit, grefcoco, phrasecut, label-studio, "
+            "or auto."
         ),
     ],
     path: Annotated[Path, typer.Argument(help="The data set's file or folder, as it was published.")],

@@ -76,7 +76,8 @@ class WindowBlock(nn.Module):
 
     def _heads(self, windows: Tensor) -> Tensor:
         """``[N, windows, L, D]`` -> ``[N * windows, heads, L, c]``: four axes, as PyTorch's fast attention wants them."""
-        return windows.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+        together = windows.flatten(0, 1)
+        return together.reshape(*together.shape[:-1], self.heads, -1).transpose(-3, -2)
 
 
 class LabelBlock(nn.Module):

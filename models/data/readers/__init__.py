@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from models.data.readers import coco, coco_panoptic, grefcoco, label_map_files, phrasecut, refer
+from models.data.readers import coco, coco_panoptic, grefcoco, label_map_files, mess, phrasecut, refer
 from models.data.readers.detection import detect_dataset_format
 from models.data.readers.gathering import Gathering
 from models.data.readers.source import DatasetReadError, DatasetSource, ReaderRemark
@@ -51,6 +51,7 @@ DATASET_FORMATS: Mapping[str, DatasetFormat] = MappingProxyType(
         "coco-panoptic": DatasetFormat("COCO panoptic: panoptic_val2017.json and the folder of its PNG files", coco_panoptic.read, True),
         "coco-stuff": DatasetFormat("COCO-Stuff: folder with images, annotations and labels.txt", label_map_files.read, True),
         "ade20k": DatasetFormat("ADE20K: folder with images, annotations and objectInfo150.txt", label_map_files.read, True),
+        "mess": DatasetFormat("MESS: folder of data sets that the package mess-benchmark prepared, --split names one", mess.read, True),
         "refcoco": DatasetFormat("RefCOCO: folder with instances.json and refs(unc).p", refer.read),
         "refcoco+": DatasetFormat("RefCOCO+: folder with instances.json and refs(unc).p", refer.read),
         "refcocog": DatasetFormat("RefCOCOg: folder with instances.json and refs(umd).p", refer.read),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from models.data.readers.gathering import Gathering
@@ -9,7 +11,7 @@ from models.data.readers.label_maps import LabelMapFolder, MappedImage
 from models.data.readers.source import DatasetReadError, DatasetSource
 from models.data.sample import Category, Target
 from models.masks import mask_to_coco_rle
-from models.semantic_metrics import IGNORED
+from models.semantic_metrics import IGNORED, LabelMap
 from models.types import Segment
 
 UNLABELLED_ID = 0
@@ -46,10 +48,22 @@ def _add(source: DatasetSource, folder: LabelMapFolder, one: MappedImage, gather
     gathering.add_image(name, name, (height, width), one.split)
     if not one.image.is_file():
         source.changed("no-image", f"{one.image} is missing", "its labels come in; put the image there", image=name)
+    add_label_map(gathering, name, labels, folder.categories)
+
+
+def add_label_map(gathering: Gathering, image_id: str, labels: LabelMap, categories: Sequence[Category]) -> None:
+    """Gather the targets of one image.
+
+    Args:
+        gathering: has the image already.
+        image_id: of the image.
+        labels: int32 ``[H, W]``: 1 + place of the category, :data:`models.semantic_metrics.IGNORED` where unlabelled.
+        categories: in the order of their places.
+    """
     for place in np.unique(labels).tolist():
         mask = labels == place
         if place == IGNORED:
-            gathering.add_target(name, Target(UNLABELLED_ID, mask_to_coco_rle(mask), iscrowd=True))
+            gathering.add_target(image_id, Target(UNLABELLED_ID, mask_to_coco_rle(mask), iscrowd=True))
         else:
-            category = folder.categories[place - 1]
-            gathering.add_target(name, Target(category.id, mask_to_coco_rle(mask), Segment("", mask, 1.0).box, category.name))
+            category = categories[place - 1]
+            gathering.add_target(image_id, Target(category.id, mask_to_coco_rle(mask), Segment("", mask, 1.0).box, category.name))

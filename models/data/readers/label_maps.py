@@ -97,14 +97,22 @@ class LabelMapFolder:
         Raises:
             ValueError: the file is missing, or no PNG with one channel of 8 bits.
         """
-        try:
-            with Image.open(path, formats=["PNG"]) as picture:
-                if picture.mode not in ("L", "P"):
-                    raise ValueError(f"{path.name} has pixels of type {picture.mode}, expected one channel of 8 bits")
-                values: npt.NDArray[np.uint8] = np.asarray(picture)
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{path.name} is no readable PNG ({error})") from error
-        return np.asarray(self._place[values])
+        return np.asarray(self._place[read_values(path)])
+
+
+def read_values(path: Path) -> npt.NDArray[np.uint8]:
+    """The values of a PNG's pixels, uint8 ``[H, W]``.
+
+    Raises:
+        ValueError: the file is missing, or no PNG with one channel of 8 bits.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            if picture.mode not in ("L", "P"):
+                raise ValueError(f"{path.name} has pixels of type {picture.mode}, expected one channel of 8 bits")
+            return np.asarray(picture, np.uint8)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path.name} is no readable PNG ({error})") from error
 
 
 def layout_of(path: Path) -> str | None:
