@@ -35,6 +35,10 @@ SCENES_OF_A_SPLIT = 500
 """As many as ``wordmask evaluate`` makes, so that both share the folder."""
 
 STRATEGIES = ("random", "doubt", "select")
+"""``doubt``: as Label Studio's label stream gives tasks out; ``select``: as ``wordmask select`` does."""
+
+BASE = "base"
+PROFILE = "tiny"
 
 
 def main() -> None:
@@ -47,7 +51,7 @@ def main() -> None:
         raise SystemExit(f"only {len(pools)} scenes show one of {options.labels} labels; choose a smaller --pool, or more --labels")
     places = {"miou": (scenes, held_out), "known": (known, with_labels(known, labels)[: options.held_out])}
     measure = Measure(options.work / "measured.json", places, labels, options.base)
-    base = measure("base", "tiny")
+    base = measure(BASE, PROFILE)
     print(f"labels: {', '.join(labels)}", flush=True)
     print(f"before: miou {base['miou']:.3f}, in the known domain {base['known']:.3f}, base {base['base']:.3f}", flush=True)
     curves: dict[str, list[list[dict[str, Any]]]] = {strategy: [] for strategy in options.strategies}
@@ -135,8 +139,8 @@ class Run:
         said = self._annotator.train(project)
         trained = time.monotonic()
         serving = VersionLine(self._place.data_dir, project).serving()
-        version, weights = (serving.name, str(serving.folder)) if serving else ("base", "tiny")
-        figures = self._measure(f"{path.stem} {version}" if serving else "base", weights)
+        version, weights = (serving.name, str(serving.folder)) if serving else (BASE, PROFILE)
+        figures = self._measure(f"{path.stem} {version}" if serving else BASE, weights)
         seconds = {"annotate": annotated - started, "train": trained - annotated, "all": time.monotonic() - started}
         self._state["rounds"].append({"corrected": target, **figures, "version": version, "said": said, "seconds": seconds})
         path.write_text(json.dumps(self._state))
@@ -159,13 +163,15 @@ class Measure:
         self._base = base
 
     def __call__(self, name: str, weights: str) -> dict[str, float]:
-        """``miou`` on the new domain, ``known`` on the known one with the same labels, ``base``: referring mIoU there."""
+        """``miou`` on the new domain, ``base``: referring mIoU on the known one; of the base itself also ``known``, as ``miou`` but there."""
         measured = json.loads(self._path.read_text()) if self._path.exists() else {}
         if name not in measured:
             engine = load_engine(weights, device="cpu", cache_bytes=0)
-            found = {figure: label_miou(engine, *place, self._labels) for figure, place in self._places.items()}
+            places = {figure: place for figure, place in self._places.items() if figure == "miou" or name == BASE}
+            found = {figure: label_miou(engine, *place, self._labels) for figure, place in places.items()}
             samples = islice(scene_samples(self._places["known"][0]), self._base)
-            found["base"] = evaluate_referring(engine, samples)["all"].miou
+            targets = evaluate_referring(engine, samples)["all"].targets
+            found["base"] = targets.miou if targets else 0.0
             measured[name] = found
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_text(json.dumps(measured, indent=1))

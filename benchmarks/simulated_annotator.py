@@ -105,7 +105,7 @@ class Annotator:
         """A connected project with a task per scene: its number, and the scene of each task."""
         api = self._place.api
         project = api.create_project(title[:50], self._config())
-        files = [("file", (f"{index:05}.png", _png(self._image(index)))) for index in indices]
+        files = {f"{index:05}": (f"{index:05}.png", _png(self._image(index)), "image/png") for index in indices}
         answer = api.call("POST", f"/api/projects/{project}/import?return_task_ids=1", files=files)
         names = {task: api.task(task)["data"]["image"] for task in answer["task_ids"]}
         tasks = {task: int(Path(name).stem.rpartition("-")[2]) for task, name in names.items()}
