@@ -18,9 +18,9 @@ figure { margin: 0; width: 720px; padding: 16px 20px 8px; }
 .chart { display: block; width: 100%; } .chart text { fill: #57606a; font-size: 10px; } .grid { stroke: #d5dae0; }
 .line { fill: none; stroke-width: 1.8; stroke: #0b5cad; } .line.second { stroke: #b5480a; stroke-dasharray: 6 3; }
 .line.third { stroke: #0a6b4c; stroke-dasharray: 2 2; } .line.guide { stroke: #57606a; stroke-width: 1; stroke-dasharray: 2 3; }
-.line.faint { opacity: .3; stroke-width: 1; } .dot { fill: #0b5cad; } .dot.second { fill: #b5480a; } .dot.third { fill: #0a6b4c; }
+.dot { fill: #0b5cad; } .dot.second { fill: #b5480a; } .dot.third { fill: #0a6b4c; }
 .legend { display: flex; gap: 24px; color: #57606a; } .key { display: flex; align-items: center; gap: 6px; } .key svg { width: 24px; }
-</style><figure>%s</figure>"""
+</style><figure>CHART</figure>"""
 
 
 def draw_learning_curve(path: Path, curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], known: float) -> None:
@@ -41,5 +41,5 @@ def draw_learning_curve(path: Path, curves: Mapping[str, Sequence[Sequence[Mappi
     path.parent.mkdir(parents=True, exist_ok=True)
     with open_browser() as browser:
         page = browser.new_page(device_scale_factor=2)
-        page.set_content(_PAGE % chart)
+        page.set_content(_PAGE.replace("CHART", chart))
         page.locator("figure").screenshot(path=path)

@@ -114,6 +114,8 @@ class Annotator:
 
     def choose(self, strategy: str, project: int, waiting: Sequence[int], count: int, rng: np.random.Generator) -> Iterator[int]:
         """Tasks to annotate next, one after the other; each is to be annotated before the next one is asked for."""
+        if count < 1:  # a run that was stopped after its annotations
+            return
         if strategy == "random":
             yield from (int(task) for task in rng.permutation(sorted(waiting))[:count])
         elif strategy == "doubt":  # as Label Studio's own label stream gives them out, by the scores of predictions
