@@ -60,6 +60,10 @@ class Preset:
     """Lambda: how strongly masks smooth the map of words; 0 leaves it alone."""
     close_labels: int | None = None
     """The trained network looks closely at so many labels, those with the strongest cosine anywhere; ``None``: as many as it may."""
+    trained_correction: float = 0.0
+    """The same after a trained network has had its say."""
+    trained_yes: float = 0.5
+    """A label of a trained network must exceed this probability to win a cell."""
     score: float = 0.35
     """Least score of a proposal."""
     proposal_nms: float = 0.6
@@ -68,11 +72,12 @@ class Preset:
         if self.background_cosine is None and not self.background_words:
             raise ValueError("Preset needs background_cosine or background_words: a single label would otherwise win every pixel")
         shares = ("mask_iou", "stability", "mask_nms", "duplicate_iou", "part_containment", "largest_join", "score", "proposal_nms")
-        for name in shares:
+        for name in (*shares, "trained_yes"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"Preset.{name} is a share, 0..1, found {getattr(self, name)}")
-        if self.correction < 0:
-            raise ValueError(f"Preset.correction must not be negative, found {self.correction}")
+        for name in ("correction", "trained_correction"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"Preset.{name} must not be negative, found {getattr(self, name)}")
         if self.close_labels is not None and self.close_labels < 1:
             raise ValueError(f"Preset.close_labels must be at least 1, or None, found {self.close_labels}")
         if not self.mask_tokens:
@@ -88,7 +93,7 @@ def tiny_preset() -> Preset:
     """For the shipped model, measured on its validation scenes."""
     return Preset(
         temperature=None, background_cosine=0.45, background_words=(), templates="plain", fewest_points=0, mask_tokens=(0,), mask_iou=0.2,
-        stability=0.2, correction=16.0,
+        stability=0.2, correction=16.0, trained_correction=8.0,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from models.devices import Compute
 from models.sam_mi.aggregation import JoinedMasks
 from models.sam_mi.canvas import move
 from models.sam_mi.config import SamMiConfig
+from models.sam_mi.correction import correct
 from models.sam_mi.cost_map import Evidence, dense_features
 from models.sam_mi.heat_points import points_at_peaks
 from models.sam_mi.injection import MaskInput
@@ -21,9 +22,6 @@ from models.sam_mi.region_points import Points
 from models.ssp_sam.config import SspSamConfig
 from models.ssp_sam.model import ImageFeatures, SspSam
 from models.ssp_sam.tokenizer import PhraseTokenizer
-
-YES = 0.5
-"""A label must exceed this probability to win a cell."""
 
 
 class TrainedProposer(Proposer):
@@ -55,12 +53,13 @@ class TrainedProposer(Proposer):
         return points_at_peaks(heat, look.regions, frames.clip, side, self.preset)
 
     def refine(self, look: Look, joined: JoinedMasks, features: ImageFeatures, frames: Frames) -> Evidence:
-        """What the network sees."""
+        """What the network sees, made even within the masks."""
         soft = joined.masks.soft
         masks = MaskInput(soft.unsqueeze(0), torch.ones(1, len(soft), dtype=torch.bool, device=soft.device))
         with self.compute.autocast():
             logits = self.network(self._maps(features, frames), look.text, masks, self.preset.close_labels)[0]
-        return as_evidence(logits.float(), len(look.question.names))
+        seen = as_evidence(logits.float(), len(look.question.names), self.preset.trained_yes)
+        return correct(seen, joined.masks, self.preset.trained_correction)
 
     def _maps(self, features: ImageFeatures, frames: Frames) -> ImageMaps:
         return maps_of(features, frames, sam_embedding=self.network.config.sam_embedding)
@@ -106,8 +105,8 @@ def stack_maps(maps: Sequence[ImageMaps]) -> ImageMaps:
     return ImageMaps(*(torch.cat(parts) for parts in zip(*maps, strict=True)))
 
 
-def as_evidence(logits: Tensor, asked: int) -> Evidence:
-    """Logits float ``[T + R, h, w]`` of names and their rivals; a label must beat the rivals and be more likely than not."""
+def as_evidence(logits: Tensor, asked: int, least: float) -> Evidence:
+    """Logits float ``[T + R, h, w]`` of names and their rivals; a label must beat the rivals and be more likely than ``least``."""
     probability = logits.sigmoid()
-    rivals = torch.cat([probability[asked:], logits.new_full((1, *logits.shape[1:]), YES)])
+    rivals = torch.cat([probability[asked:], logits.new_full((1, *logits.shape[1:]), least)])
     return Evidence(probability[:asked], rivals.amax(dim=0))

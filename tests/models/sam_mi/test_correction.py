@@ -96,9 +96,9 @@ def test_the_cost_is_the_cosine_of_patch_and_text():
 
 def test_of_the_network_a_label_must_be_likely_and_beat_its_rivals():
     logits = torch.tensor([1.0, -1.0, 2.0, 1.0]).reshape(2, 2, 1)  # a label over two cells, then its rival
-    label, _ = as_evidence(logits, 1).best()
+    label, _ = as_evidence(logits, 1, 0.5).best()
     assert label.flatten().tolist() == [-1, -1]
-    label, _ = as_evidence(logits[:1], 1).best()
+    label, _ = as_evidence(logits[:1], 1, 0.5).best()
     assert label.flatten().tolist() == [0, -1]
 
 
