@@ -9,6 +9,12 @@ from backend.label_studio import LabelStudioClient
 
 TITLE = "Wordmask: annotate next"
 
+_HIDDEN = (
+    "inner_id", "annotations_results", "annotations_ids", "predictions_results", "predictions_model_versions", "file_upload",
+    "storage_filename", "created_at", "updated_at", "updated_by", "avg_lead_time", "draft_exists", "cancelled_annotations", "annotators",
+)  # fmt: skip
+"""Columns that are left out, so that image and score can be seen side by side."""
+
 
 def show_first(client: LabelStudioClient, project_id: int, tasks: Sequence[int]) -> str:
     """Make a tab with these tasks the first one, the most doubtful on top; one of an earlier choice gives way.
@@ -27,6 +33,8 @@ def show_first(client: LabelStudioClient, project_id: int, tasks: Sequence[int])
         LabelStudioError: Label Studio refuses or does not answer.
     """
     views = list(client.get("/api/dm/views/", project=project_id))
+    if not views:  # nobody has opened the project yet; with a tab of ours in it, Label Studio would not add its own
+        views = [client.post("/api/dm/views/", {"project": project_id, "data": {"title": "Default"}}, project=project_id)]
     ours = next((view for view in views if view["data"].get("title") == TITLE), None)
     body: dict[str, Any] = {"project": project_id, "data": _tab(tasks)}
     if ours is None:
@@ -46,5 +54,6 @@ def _tab(tasks: Sequence[int]) -> dict[str, Any]:
         "type": "list",
         "target": "tasks",
         "ordering": ["tasks:predictions_score"],
+        "hiddenColumns": {"explore": [f"tasks:{column}" for column in _HIDDEN], "labeling": []},
         "filters": {"conjunction": "or", "items": items},
     }

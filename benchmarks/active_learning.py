@@ -69,7 +69,7 @@ def main() -> None:
     figures = {**summary(curves, base, "miou"), "strict": summary(curves, base, "strict")}
     draw_learning_curve(options.figure, curves, base["known_miou"])
     for name, value in figures.items():
-        print(f"{name:24}{value if isinstance(value, str) else json.dumps(value)}")
+        print(f"{name:28}{json.dumps(value)}")
     print(json.dumps(figures))
 
 
@@ -217,15 +217,17 @@ def summary(curves: Mapping[str, list[list[dict[str, Any]]]], base: Mapping[str,
     first, last = next(iter(curves)), list(curves)[-1]
     gap = base[f"known_{figure}"] - base[figure]
     areas = {strategy: [area(curve, figure) for curve in runs] for strategy, runs in curves.items()}
+    over = [own - other for own, other in zip(areas[last], areas[first], strict=True)]
+    seconds = [one["seconds"]["all"] for runs in curves.values() for curve in runs for one in curve[1:]]
     return {
         "gap": gap,
         "wanted_20": max(0.05, gap / 3),
-        "gain_20": _spread(_gains(curves[last], base, figure, 20)),
-        "gap_closed_100": _spread([gain / gap for gain in _gains(curves[last], base, figure, 100)]),
-        "forgetting": _spread([base["base"] - curve[-1]["base"] for curve in curves[last]]),
-        "auc_over_random": _spread([own - other for own, other in zip(areas[last], areas[first], strict=True)]),
-        "auc": {strategy: _spread(values) for strategy, values in areas.items()},
-        "seconds_of_a_round": _spread([one["seconds"]["all"] for runs in curves.values() for curve in runs for one in curve[1:]]),
+        **_spread("gain_20", _gains(curves[last], base, figure, 20)),
+        **_spread("gap_closed_100", [gain / gap for gain in _gains(curves[last], base, figure, 100)]),
+        **_spread("forgetting", [base["base"] - curve[-1]["base"] for curve in curves[last]]),
+        **_spread("auc_over_random", over),
+        **{name: value for strategy, values in areas.items() for name, value in _spread(f"auc_{strategy}", values).items()},
+        **_spread("seconds_of_a_round", seconds),
     }
 
 
@@ -239,19 +241,19 @@ def area(curve: Sequence[Mapping[str, Any]], figure: str) -> float:
     return float(np.trapezoid(values, places) / (places[-1] - places[0]))
 
 
-def _spread(values: Sequence[float]) -> dict[str, float] | None:
+def _spread(name: str, values: Sequence[float]) -> dict[str, Any]:
+    """The mean under the name itself, ``None`` of nothing, and beside it how far the seeds lie apart."""
     if not values:
-        return None
-    return {"mean": float(np.mean(values)), "sd": float(np.std(values)), "least": float(np.min(values)), "most": float(np.max(values))}
+        return {name: None}
+    spread = {"sd": float(np.std(values)), "least": float(np.min(values)), "most": float(np.max(values))}
+    return {name: float(np.mean(values)), f"{name}_spread": spread}
 
 
 def show(strategy: str, seed: int, one: Mapping[str, Any]) -> None:
     seconds = one["seconds"]
-    print(
-        f"{strategy:8}seed {seed}  {one['corrected']:4} corrected  miou {one['miou']:.3f}  strict {one['strict']:.3f}  base {one['base']:.3f}  "
-        f"annotated in {seconds['annotate']:.0f} s, trained in {seconds['train']:.0f} s, {seconds['all']:.0f} s in all  {one['said'][:90]}",
-        flush=True,
-    )
+    figures = "  ".join(f"{name} {one[name]:.3f}" for name in ("miou", "strict", "base"))
+    spent = f"annotated in {seconds['annotate']:.0f} s, trained in {seconds['train']:.0f} s, {seconds['all']:.0f} s in all"
+    print(f"{strategy:8}seed {seed}  {one['corrected']:4} corrected  {figures}  {spent}  {one['said'][:90]}", flush=True)
 
 
 if __name__ == "__main__":

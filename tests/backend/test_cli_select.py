@@ -88,6 +88,13 @@ def test_the_choice_becomes_the_first_tab_and_the_next_choice_takes_its_place(ru
     assert item["value"] == 3, "the one that is least like what is annotated"
 
 
+def test_a_project_that_nobody_has_opened_keeps_a_tab_of_everything(running: Studio, views: list[dict[str, Any]]) -> None:
+    views.clear()
+    assert select("--order").exit_code == 0
+    assert [view["data"]["title"] for view in views] == [TITLE, "Default"]
+    assert "filters" not in views[1]["data"]
+
+
 def test_a_project_that_is_done_gets_no_tab(running: Studio, views: list[dict[str, Any]]) -> None:
     for task in (1, 2, 3):
         running.annotate(task, brush())

@@ -1,0 +1,43 @@
+"""Make the README's picture of the service's page: ``python -m tools.page_picture FOLDER``, with a service's data folder."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from tools.backend_server import BackendServer
+from tools.editor import open_browser
+from tools.label_studio_server import ROOT
+
+PICTURE = ROOT / "docs" / "images" / "page.png"
+WINDOW = {"width": 1120, "height": 900}
+LONGEST = 2200
+"""Pixels of the page that are shown."""
+
+
+def main() -> int:
+    """Write ``docs/images/page.png``."""
+    if len(sys.argv) != 2:
+        print("usage: python -m tools.page_picture FOLDER", file=sys.stderr)
+        return 2
+    folder = Path(sys.argv[1])
+    with (
+        BackendServer(folder, "", "", WORDMASK_DATA_DIR=str(folder.resolve()), WORDMASK_TRAINER="false") as server,
+        open_browser() as browser,
+    ):
+        page = browser.new_page(viewport=WINDOW, color_scheme="light")  # type: ignore[arg-type]
+        page.goto(server.url)
+        page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
+        page.wait_for_load_state("networkidle")
+        height = min(LONGEST, int(page.evaluate("document.documentElement.scrollHeight")))
+        clip = {"x": 0, "y": 0, "width": WINDOW["width"], "height": height}
+        shown = Image.open(io.BytesIO(page.screenshot(full_page=True, clip=clip))).convert("RGB")  # type: ignore[arg-type]
+    shown.quantize(128, method=Image.Quantize.MAXCOVERAGE).save(PICTURE, optimize=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
