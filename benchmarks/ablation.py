@@ -34,6 +34,7 @@ from models.proposals import EVERYTHING
 from models.sam_mi.aggregation import JoinedMasks
 from models.sam_mi.cost_map import Evidence
 from models.sam_mi.engine import SamMiEngine
+from models.sam_mi.injection import GATES
 from models.sam_mi.model import SamMi
 from models.sam_mi.pixels import label_map
 from models.sam_mi.proposer import Frames, Look, Proposer
@@ -52,7 +53,6 @@ SEED = 9
 CACHE_BYTES = 2**24
 """Modes share what they see of one image; of the images before nothing needs to stay."""
 POINT_COUNTS = (8, 16, 41, 64)
-GATES = {"low": ("low.intra_gate", "low.inter_gate", "low.cost_gate"), "high": ("high1.gate", "high2.gate")}
 
 Where = Literal["grid", "own"] | int
 """Which points SAM is asked at: all of the grid, our own, or so many."""

@@ -17,7 +17,7 @@ from tests.models.ssp_sam.files import write_official
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"wordmask ((?:\w+ )*\w+)((?: --[\w-]+(?: [\w./]+)?)*)", GUIDE)
+COMMANDS = re.findall(r"wordmask ((?:\w[\w-]* )*\w[\w-]*)((?: --[\w-]+(?: [\w./]+)?)*)", GUIDE)
 
 
 def test_files_and_folders_exist() -> None:

@@ -49,6 +49,7 @@ def sam_mi(
     run: Annotated[Path, typer.Option(help=RUN_HELP)] = Path("runs/sam-mi"),
     data: Annotated[Path, typer.Option(help=DATA_HELP)] = Path("runs/scenes"),
     steps: Annotated[int | None, typer.Option(min=1, help="Fewer or more steps than the recipe says; a run keeps its number.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="low or high: a half of the mask injection left out, for ablations.")] = None,
     threads: Annotated[int, typer.Option(min=0, help="Threads to compute with; 0 leaves the choice to torch.")] = 0,
 ) -> None:
     """Train the network for label lists on generated emoji scenes, behind finished weights; resumable after a kill."""
@@ -56,7 +57,7 @@ def sam_mi(
 
     console = Console(stderr=True)
     with _progress(console) as report, _one_line():
-        result = train_sam_mi(data, run, base=base, steps=steps, threads=threads, report=report)
+        result = train_sam_mi(data, run, base=base, steps=steps, without=tuple(without or ()), threads=threads, report=report)
     console.print(f"weights are in {result.weights}; try them with: wordmask propose IMAGE --labels cat,car --profile {result.weights}")
 
 

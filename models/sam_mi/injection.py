@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from models.attention import attend, merge_heads, split_heads
 from models.sam_mi.config import SamMiConfig
 
+GATES = {"low": ("low.intra_gate", "low.inter_gate", "low.cost_gate"), "high": ("high1.gate", "high2.gate")}
+"""Half of the injection -> its gates in the network; behind shut ones it is as if it were not there."""
+
 _EPSILON = 1e-6
 _PLACE = 5
 """Numbers that say where a mask lies: centre, size, log of the area."""

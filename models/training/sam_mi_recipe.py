@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from models.data.emoji_scenes.dataset import SceneSet
 from models.data.emoji_scenes.vocabulary import CLASSES, COLORS, plural, ways_to_say, words_for_color
 from models.devices import Compute
 from models.sam_mi.config import SamMiConfig, tiny
+from models.sam_mi.injection import GATES
 from models.sam_mi.model import SamMi
 from models.sam_mi.presets import preset_for
 from models.sam_mi.proposer import Proposer
@@ -46,6 +47,8 @@ class SamMiRecipe:
     network: SamMiConfig = field(default_factory=tiny)
     labels: int = 32
     """Labels compared in a step; those with the strongest cosines, as when the network is used."""
+    without: tuple[str, ...] = ()
+    """For ablations: halves of the injection, ``low`` or ``high``, that never open."""
     naming: StageConfig = field(default_factory=lambda: StageConfig(steps=3200, batch_size=16, learning_rate=7e-4, warmup_steps=100))
     stage: StageConfig = field(default_factory=lambda: StageConfig(steps=800, batch_size=6, learning_rate=1e-3, warmup_steps=100))
 
@@ -84,7 +87,9 @@ class SamMiTraining:
             words = LabelText(names, [words_for_color(color) for color in COLORS], tokenizer)
             self.stages.append(NamingStage(recipe.naming, scenes, words, self.encoders))
         sampler = SemanticSampler([(dense, DENSE_SHARE), (normal, 1 - DENSE_SHARE)], CLASSES)
-        self.stage = SamMiStage(recipe.stage, sampler, LabelText(names, [], tokenizer), tuple(CLASSES), proposer, recipe.labels)
+        self.stage = SamMiStage(
+            recipe.stage, sampler, LabelText(names, [], tokenizer), tuple(CLASSES), proposer, recipe.labels, recipe.without
+        )
         self.stages.append(self.stage)
 
     def run(self, report: Report | None = None) -> SamMi:
@@ -114,7 +119,14 @@ def _tell(stage: Stage[SamMi], report: Report | None) -> Callable[[int, dict[str
 
 
 def train_sam_mi(
-    data_dir: Path, run_dir: Path, *, base: str | Path = "tiny", steps: int | None = None, threads: int = 0, report: Report | None = None
+    data_dir: Path,
+    run_dir: Path,
+    *,
+    base: str | Path = "tiny",
+    steps: int | None = None,
+    without: Sequence[str] = (),
+    threads: int = 0,
+    report: Report | None = None,
 ) -> TrainingRun:
     """Make the scenes, train the network, and write it into one folder with its base.
 
@@ -123,6 +135,7 @@ def train_sam_mi(
         run_dir: checkpoint, log and weights; an unfinished run goes on.
         base: profile or weights folder of the SSP-SAM to start from.
         steps: of each stage in place of the recipe's, for a shorter trial.
+        without: halves of the injection that never open, see :class:`SamMiRecipe`.
         threads: to compute with; 0 leaves the choice to torch.
         report: called with stage, step, steps and figures.
 
@@ -131,8 +144,11 @@ def train_sam_mi(
     """
     if threads:
         torch.set_num_threads(threads)
+    unknown = sorted(set(without) - set(GATES))
+    if unknown:
+        raise ValueError(f"a network cannot be trained without {unknown[0]!r}; the parts that can be left out are {', '.join(GATES)}")
     make_scenes(TinyRecipe(), data_dir)
-    recipe = SamMiRecipe()
+    recipe = SamMiRecipe(without=tuple(without))
     if steps is not None:
         recipe = replace(recipe, naming=replace(recipe.naming, steps=steps), stage=replace(recipe.stage, steps=steps))
     training = SamMiTraining(recipe, find_weights(base), data_dir, run_dir)

@@ -5,7 +5,7 @@ The encoders run in every step. Each scene is seen about once, so a cache of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from models.devices import in_float32
 from models.sam_mi.cost_map import cost_map
-from models.sam_mi.injection import MaskInput
+from models.sam_mi.injection import GATES, MaskInput
 from models.sam_mi.model import FINER, ImageMaps, SamMi
 from models.sam_mi.prompter import point_loss
 from models.sam_mi.proposer import Frames, Proposer
@@ -105,12 +105,20 @@ class SamMiStage:
         names: of the classes.
         proposer: its encoders make features, its zero-training mode finds the masks.
         labels: how many labels a step compares.
+        without: halves of the injection (keys of :data:`models.sam_mi.injection.GATES`) whose gates stay shut, for ablations.
     """
 
     name = "sam-mi"
 
     def __init__(
-        self, config: StageConfig, sampler: BatchSource, label_text: LabelText, names: tuple[str, ...], proposer: Proposer, labels: int
+        self,
+        config: StageConfig,
+        sampler: BatchSource,
+        label_text: LabelText,
+        names: tuple[str, ...],
+        proposer: Proposer,
+        labels: int,
+        without: Sequence[str] = (),
     ) -> None:
         self.config = config
         self.sampler = sampler
@@ -118,9 +126,10 @@ class SamMiStage:
         self.question = ask(names, (), frozenset())
         self.proposer = proposer
         self.labels = labels
+        self.shut = {gate for part in without for gate in GATES[part]}
 
     def parameter_groups(self, model: SamMi) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
-        return [([p for name, p in model.named_parameters() if not name.startswith(OWN_CLIP)], 1.0)]
+        return [([p for name, p in model.named_parameters() if not name.startswith(OWN_CLIP) and name not in self.shut], 1.0)]
 
     def set_mode(self, model: SamMi) -> None:
         model.train()

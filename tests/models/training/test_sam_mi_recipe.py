@@ -19,7 +19,7 @@ from models.ssp_sam.model import SspSam
 from models.ssp_sam.tokenizer import PhraseTokenizer, vocabulary_of
 from models.ssp_sam.weights import write_weights_folder
 from models.training.loop import step_generator
-from models.training.sam_mi_recipe import SamMiTraining, debug_recipe
+from models.training.sam_mi_recipe import SamMiTraining, debug_recipe, train_sam_mi
 from models.training.sam_mi_stage import choose_labels, label_loss, roughen
 from models.training.semantic_batches import SemanticSampler, label_coverage, middle_targets
 from models.training.tiny_recipe import known_words
@@ -74,6 +74,23 @@ def test_the_network_learns_behind_frozen_encoders_and_the_joined_weights_answer
 
     again = SamMiTraining(training.recipe, base, training.run_dir.parent, training.run_dir).run()
     assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize(("left_out", "gate", "other"), [("low", "low.cost_gate", "high1.gate"), ("high", "high2.gate", "low.intra_gate")])
+def test_a_half_of_the_injection_that_is_left_out_never_opens(world, base, tmp_path, left_out, gate, other):
+    recipe = replace(debug_recipe(), without=(left_out,))
+    network = SamMi(recipe.network)
+    [(parameters, _)] = SamMiTraining(recipe, base, world, tmp_path).stage.parameter_groups(network)
+    learning = {id(parameter) for parameter in parameters}
+    assert network.get_parameter(gate).abs().max() == 0
+    assert id(network.get_parameter(gate)) not in learning
+    assert id(network.get_parameter(other)) in learning
+
+
+def test_a_part_that_cannot_be_left_out_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(ValueError, match="without 'words'; the parts that can be left out are low, high"):
+        train_sam_mi(tmp_path / "data", tmp_path / "run", without=["words"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_folder_of_another_recipe_is_refused(training, base, world):
