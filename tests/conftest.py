@@ -8,7 +8,7 @@ REAL_SERVERS = ("label_studio", "browser")
 """Marks of tests that share one Label Studio, which takes half a minute to start."""
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep each file's tests, and all tests of the real Label Studio, in one process; begin with the files that take longest."""
     if not hasattr(config, "workerinput"):
