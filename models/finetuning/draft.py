@@ -10,14 +10,13 @@ from pathlib import Path
 from torch import Tensor
 
 from models.version_folder import DELTA_FILE, VERSION_FILE, Base, VersionManifest
-from models.weights_folder import WeightsFolder
+from models.weights_folder import WeightsFolder, profiles
 from models.weights_tensors import replacing, save_delta
 
 
 def base_of(profile: str, folder: WeightsFolder) -> Base:
     """How a manifest names the weights it changes; a path is kept absolute."""
-    place = str(folder.path) if Path(profile).expanduser().exists() else profile
-    return Base(place, folder.version, folder.digest)
+    return Base(profile if profile in profiles() else str(folder.path), folder.version, folder.digest)
 
 
 def write_delta(out: Path, tensors: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> list[str]:

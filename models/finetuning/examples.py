@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from models.data.dataset_folder import DatasetFolder
 from models.data.sample import Expression, Sample, Target
 from models.data.sample_scenes import SampleScene, load_sample_scenes
 from models.digests import image_digest
+from models.finetuning.views import AS_IT_IS, View, draw_views
 from models.masks import mask_to_coco_rle
 from models.types import RgbImage
 
@@ -27,9 +27,6 @@ VALIDATION = ("val", "validation")
 """Names of the split that measures."""
 HELD_OUT_SHARE = 5
 """Without a validation split, one of so many training images measures instead."""
-
-SIDES = re.compile("left|right", re.IGNORECASE)
-"""Words that a mirror makes untrue."""
 
 MeasuredOn = Literal["validation", "held-out training images", "training images"]
 
@@ -42,23 +39,25 @@ class Example:
     path: Path
     digest: str
     """Of the image's pixels."""
-    is_mirrored: bool = False
-    """Whether left is right; then the masks of ``sample`` are still those of the image as it lies on disk."""
+    view: View = AS_IT_IS
+    """How the image is seen; ``sample`` holds the masks of the image as it lies on disk."""
 
     @property
     def key(self) -> str:
-        """Tells it from all other examples, and from its mirror image."""
-        return f"{self.digest}-mirrored" if self.is_mirrored else self.digest
+        """Tells it from all other examples, and from other views of its image."""
+        return self.digest + self.view.key
 
     def image(self) -> RgbImage:
-        """The image, uint8 ``[H, W, 3]``."""
-        image = read_image(self.path)
-        return np.ascontiguousarray(image[:, ::-1]) if self.is_mirrored else image
+        """The image as it is seen, uint8 ``[H, W, 3]``."""
+        return self.view.image(read_image(self.path))
 
-    def mirrored(self) -> Example:
-        """Its mirror image, with those expressions that stay true."""
-        said = tuple(one for one in self.sample.expressions if not SIDES.search(one.text))
-        return replace(self, sample=replace(self.sample, expressions=said), is_mirrored=True)
+    def views(self, count: int) -> list[Example]:
+        """So many views of it, each with the expressions that stay true; without those of which nothing can be said."""
+        seen = []
+        for view in draw_views(self.digest, count):
+            said = tuple(one for one in self.sample.expressions if view.keeps_true(one.text))
+            seen.append(replace(self, sample=replace(self.sample, expressions=said), view=view))
+        return [one for one in seen if one.sample.expressions]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,9 @@ from models.ssp_sam.tokenizer import PhraseTokenizer
 from models.training.batches import IGNORED, OBJECT_COVERAGE
 from models.types import Box
 
-NOTHING_SHARE = 3
-"""Of an image's expressions in a batch, about one of so many refers to nothing, where there are enough of both."""
+NOTHING_SHARE = 2
+"""Of an image's expressions in a batch, one of so many refers to nothing, where there are enough of both. With fewer, the presence head
+soon says yes to everything on images that it does not know yet."""
 
 
 class Meaning(NamedTuple):
@@ -83,7 +84,7 @@ class Meanings:
         side = self._config.mask_canvas
         mask, corners = torch.zeros(side, side), []
         for target in targets:
-            drawn = self._kept.get(f"{example.key}-{target.id}", lambda target=target: self._draw(example, target))  # type: ignore[misc]
+            drawn = self._drawn(example, target)
             mask = torch.maximum(mask, drawn["mask"].float() / 255)
             corners.append(drawn["box"])
         return Meaning(mask, _hull(corners), any(target.rle is None for target in targets))
@@ -93,11 +94,14 @@ class Meanings:
         grid = self._config.clip.grid
         names = torch.full((grid * grid,), IGNORED)
         for target in example.sample.targets:
-            if target.rle is not None and target.label in numbers:
-                drawn = self._kept.get(f"{example.key}-{target.id}", lambda target=target: self._draw(example, target))  # type: ignore[misc]
-                share = F.adaptive_avg_pool2d(drawn["mask"][None].float() / 255, grid).flatten()
+            if target.rle is not None and target.label is not None and target.label in numbers:
+                share = F.adaptive_avg_pool2d(self._drawn(example, target)["mask"][None].float() / 255, grid).flatten()
                 names[share >= OBJECT_COVERAGE] = numbers[target.label]
         return names
+
+    def _drawn(self, example: Example, target: Target) -> dict[str, Tensor]:
+        # By the path, not the digest: two data sets may number the regions of one image differently.
+        return self._kept.get(f"{example.path}{example.view.key}-{target.id}", lambda: self._draw(example, target))
 
     def _draw(self, example: Example, target: Target) -> dict[str, Tensor]:
         size_hw, config = example.sample.size_hw, self._config
@@ -106,8 +110,7 @@ class Meanings:
             mask = _filled(target.box, size_hw)
         else:
             mask = coco_rle_to_mask(target.rle)
-        if example.is_mirrored:
-            mask = np.ascontiguousarray(mask[:, ::-1])
+        mask = example.view.mask(mask)
         box = bounds(mask)
         clip = clip_letterbox(size_hw, config.clip.image_size, config.clip.letterbox)
         corners = torch.tensor(clip.box_to_canvas(box)) / config.clip.image_size
@@ -174,13 +177,19 @@ def draw_expressions(expressions: Sequence[Expression], count: int, rng: np.rand
     )
 
 
-def _names(examples: Sequence[Example], tokenizer: PhraseTokenizer) -> tuple[dict[str, int], Tensor]:
-    """Labels of the regions of some examples with a number each, and how to say them, int64 ``[L, T]`` without common padding."""
+def words_of_labels(examples: Sequence[Example]) -> dict[str, str]:
+    """Labels of the regions of some examples, sorted, each with the words that stand for it."""
     words = {label: text for text, label in words_to_labels(examples).items()}
     labels = sorted({target.label for one in examples for target in one.sample.targets if target.label is not None})
-    ids = tokenizer([words.get(label, label) for label in labels])
+    return {label: words.get(label, label) for label in labels}
+
+
+def _names(examples: Sequence[Example], tokenizer: PhraseTokenizer) -> tuple[dict[str, int], Tensor]:
+    """Labels with a number each, and how to say them, int64 ``[L, T]`` without common padding."""
+    words = words_of_labels(examples)
+    ids = tokenizer(list(words.values()))
     # CLIP's text tower is causal: padding behind the end token changes nothing.
-    return {label: number for number, label in enumerate(labels)}, ids[:, : int((ids != 0).sum(dim=1).max())] if labels else ids
+    return {label: number for number, label in enumerate(words)}, ids[:, : int((ids != 0).sum(dim=1).max())] if words else ids
 
 
 def bounds(mask: npt.NDArray[np.bool_]) -> Box:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from models.version_folder import CurvePoint, Scores
+
+FEWEST_STEPS = 80
+"""Of a fine-tuning that is not told to make fewer."""
 
 
 class FineTuneError(ValueError):
@@ -22,15 +25,17 @@ class FineTuneConfig:
     """
 
     seed: int = 0
-    steps: int = 160
+    steps: int = 240
     """Most steps; validation may end it earlier."""
+    steps_per_image: int = 4
+    """So many for each image that teaches, but at least :data:`FEWEST_STEPS`: a few images seen too often are only remembered."""
     batch_size: int = 4
     """Images of the data set per step."""
     replay_size: int = 2
     """Images of the base's own domain per step, against forgetting; 0 for none."""
     expressions_per_image: int = 4
-    mirror: bool = True
-    """Also learn from mirror images, with the expressions that name neither left nor right."""
+    views: int = 6
+    """Of each image: itself, its mirror image (with the expressions that name neither left nor right), turned and scaled ones."""
     naming: float = 0.5
     """Weight of the recipe's naming loss: every patch of a labelled region must be nearest to its label among all labels."""
     learning_rate: float = 3e-4
@@ -47,6 +52,10 @@ class FineTuneConfig:
     """How many blocks have adapters. What lies before them is computed once per image and kept."""
     low_rank_rate: float = 3.0
     """Learning rate of the adapters, as a share of ``learning_rate``."""
+    label_steps: int = 40
+    """Steps of SAM-MI's network on the labels, where the base has one; 0 leaves it as it is."""
+    label_rate: float = 2e-4
+    """Learning rate of these steps."""
     objective: Literal["auto", "pointing", "published"] = "auto"
     """Losses: of this project's recipe, or the paper's; ``auto`` is what the base was made with."""
     schedule: Literal["cosine", "published"] = "cosine"
@@ -64,11 +73,25 @@ class FineTuneConfig:
     embedding_bytes: int = 512 * 2**20
     """Memory for what the frozen encoders made of images; all of it also lies in the run's folder."""
 
+    def paced(self, images: int) -> FineTuneConfig:
+        """With the steps that so many images are worth."""
+        return replace(self, steps=min(self.steps, max(FEWEST_STEPS, self.steps_per_image * images)))
+
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "expressions_per_image", "validate_every", "patience"):
+        for name in ("steps", "steps_per_image", "batch_size", "expressions_per_image", "views", "validate_every", "patience"):
             if getattr(self, name) < 1:
                 raise FineTuneError(f"FineTuneConfig.{name} must be at least 1, found {getattr(self, name)}")
-        rates = ("replay_size", "text_rate", "decoder_rate", "low_rank", "low_rank_blocks", "low_rank_rate", "weight_decay", "naming")
+        rates = (
+            "replay_size",
+            "text_rate",
+            "decoder_rate",
+            "low_rank",
+            "low_rank_blocks",
+            "low_rank_rate",
+            "weight_decay",
+            "naming",
+            "label_steps",
+        )
         for name in (*rates, "embedding_bytes"):
             if getattr(self, name) < 0:
                 raise FineTuneError(f"FineTuneConfig.{name} must not be negative, found {getattr(self, name)}")
@@ -79,8 +102,8 @@ class FineTuneConfig:
 def published_finetuning() -> FineTuneConfig:
     """The paper's optimisation (spec 5.2) with a published checkpoint as its start: CLIP frozen, SAM's decoder late and slow."""
     return FineTuneConfig(
-        steps=1000, batch_size=8, replay_size=0, expressions_per_image=1, mirror=False, naming=0.0, learning_rate=1e-4, text_rate=0.0,
-        low_rank=0, schedule="published", weight_decay=1e-4, clip_norm=0.1, validate_every=50,
+        steps=1000, steps_per_image=1000, batch_size=8, replay_size=0, expressions_per_image=1, views=1, naming=0.0, learning_rate=1e-4,
+        text_rate=0.0, low_rank=0, schedule="published", weight_decay=1e-4, clip_norm=0.1, validate_every=50,
     )  # fmt: skip
 
 

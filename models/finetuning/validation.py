@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,20 @@ from models.version_folder import CurvePoint
 MOST_IMAGES = 64
 """Measured between epochs; the scores of a version are of all images."""
 DECODED_AT_ONCE = 32
+
+
+class Judged(NamedTuple):
+    """One expression, before the decision whether it refers to anything."""
+
+    presence: float
+    mask_iou: float
+    """Of the mask, if it is shown."""
+    is_nothing: bool
+    """Whether it does refer to nothing."""
+
+    def iou(self, threshold: float) -> float:
+        """After the decision."""
+        return self.mask_iou if self.presence >= threshold else float(self.is_nothing)
 
 
 class Validation:
@@ -56,35 +70,37 @@ class Validation:
 
     def __call__(self, model: SspSam) -> float:
         """Measure; the model is in evaluation mode afterwards."""
-        model.eval()
-        ious = [iou for example in self._examples for iou in self._ious(model, example)]
+        ious = [one.iou(self._thresholds.presence) for example in self._examples for one in self._judged(model, example)]
         total, count = self._hardware.sum(torch.tensor([sum(ious), len(ious)], dtype=torch.float64)).tolist()
         return float(total / count) if count else 0.0
 
-    def _ious(self, model: SspSam, example: Example) -> list[float]:
+    def judged(self, model: SspSam) -> list[Judged]:
+        """Every expression of this process's examples; the model is in evaluation mode afterwards."""
+        return [one for example in self._examples for one in self._judged(model, example)]
+
+    def _judged(self, model: SspSam, example: Example) -> list[Judged]:
         said = example.sample.expressions
-        ious: list[float] = []
+        found: list[Judged] = []
+        model.eval()
         with torch.inference_mode(), self._compute.autocast():
             features = self._encoders.features([self._encoders.trunk(example.key, example.image)])
             for start in range(0, len(said), DECODED_AT_ONCE):
                 batch = said[start : start + DECODED_AT_ONCE]
                 ids = self._compute.upload(self._tokenizer([one.text for one in batch]))
                 prediction = model.decode(features.repeat(len(batch)), model.encode_phrases(ids))
-                masks = answered_masks(model, prediction, self._thresholds).cpu()
-                for mask, one in zip(masks, batch, strict=True):
+                masks = (model.mask_logits(prediction.low_res_logits) >= 0).cpu()
+                presence = presence_of(prediction, masks, model.config.empty_mask_pixels).tolist()
+                for mask, is_there, one in zip(masks, presence, batch, strict=True):
                     meaning = self._meanings.of(example, one)
-                    ious.append(canvas_iou(mask, meaning.mask >= 0.5, is_weak=meaning.is_weak))
-        return ious
+                    found.append(Judged(is_there, canvas_iou(mask, meaning.mask >= 0.5, is_weak=meaning.is_weak), not meaning.mask.any()))
+        return found
 
 
-def answered_masks(model: SspSam, prediction: Prediction, thresholds: Thresholds) -> Tensor:
-    """What a person would see on SAM's mask canvas, bool ``[K, M, M]``: nothing where the network says there is nothing."""
-    masks = model.mask_logits(prediction.low_res_logits) >= 0
+def presence_of(prediction: Prediction, masks: Tensor, empty_mask_pixels: float) -> Tensor:
+    """How sure the network is that there is something, 0..1, ``[K]``; without a presence head the size of its mask says it (spec 4.7)."""
     if prediction.presence is not None:
-        is_there = prediction.presence.sigmoid() >= thresholds.presence
-    else:
-        is_there = masks.sum(dim=(1, 2)) >= model.config.empty_mask_pixels
-    return masks & is_there[:, None, None]
+        return prediction.presence.sigmoid()
+    return (masks.sum(dim=(1, 2)) >= empty_mask_pixels).float()
 
 
 def canvas_iou(mask: Tensor, truth: Tensor, *, is_weak: bool) -> float:

@@ -154,7 +154,7 @@ def run_stage(
         The stage's record: configuration, steps, seconds of training and the last figures.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    run = _Run(stage, model, run_dir / f"{stage.name}.pt", seed, hardware or OneProcess(torch.device("cpu")), watch)
+    run = StageRun(stage, model, run_dir / f"{stage.name}.pt", seed, hardware or OneProcess(torch.device("cpu")), watch)
     run.resume()
     stage.set_mode(model)
     last_save, running = time.monotonic(), _RunningMean()
@@ -173,8 +173,12 @@ def run_stage(
     return {"stage": stage.name, "seconds": round(run.seconds), "figures": run.figures, **asdict(stage.config)}
 
 
-class _Run:
-    """One stage on its way: what a checkpoint holds, and how a step is made."""
+class StageRun:
+    """One stage on its way: what a checkpoint holds, and how a step is made. :func:`run_stage` says what the arguments are.
+
+    Args:
+        path: of the checkpoint.
+    """
 
     def __init__(self, stage: Stage[Any], model: nn.Module, path: Path, seed: int, hardware: Hardware, watch: Watch | None) -> None:
         self.stage, self.model, self.path, self.seed, self.hardware, self.watch = stage, model, path, seed, hardware, watch

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from models import Category, DatasetWriter, Expression, FineTuneConfig, FineTuning, Sample, Target, mask_to_coco_rle
-from models.ssp_sam.config import SspSamConfig, contract
+from models.ssp_sam.config import contract
 from models.ssp_sam.engine import Thresholds
+from models.ssp_sam.model import SspSam
 from models.ssp_sam.weights import tokenizer_for, write_weights_folder
 from tests.models.ssp_sam.networks import perturbed
 
@@ -48,11 +48,10 @@ def write_dataset(folder: Path, training: int = 4, validation: int = 2, *, weak:
     return folder
 
 
-def write_base(folder: Path, config: SspSamConfig | None = None, seed: int = 0) -> Path:
+def write_base(folder: Path, model: SspSam | None = None, seed: int = 0) -> Path:
     """Weights of a small network that knows nothing."""
-    model = perturbed(config or contract(), seed)
-    with torch.no_grad():
-        write_weights_folder(model, tokenizer_for(model.config), folder, release="1.0.0", thresholds=Thresholds())
+    model = model or perturbed(contract(), seed)
+    write_weights_folder(model, tokenizer_for(model.config), folder, release="1.0.0", thresholds=Thresholds())
     return folder
 
 

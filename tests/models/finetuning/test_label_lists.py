@@ -1,0 +1,48 @@
+"""SAM-MI's network learns through the same door, where the base has one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from models import DatasetFolder, ProposingEngine, fine_tune, load_engine
+from models.finetuning.examples import read_examples
+from models.finetuning.label_lists import LabelledExamples
+from models.sam_mi.config import tiny as tiny_network
+from models.sam_mi.weights import PREFIX, write_joined_folder
+from models.ssp_sam.config import contract, tiny
+from models.ssp_sam.model import SspSam
+from models.weights_folder import open_weights_folder
+from tests.models.finetuning.world import COLOURS, QUICK, SIDE, request_for, write_base, write_dataset
+from tests.models.sam_mi.networks import eager, random_network
+
+
+def test_a_label_lies_on_clips_canvas_where_its_region_does(tmp_path: Path) -> None:
+    examples = read_examples(DatasetFolder(write_dataset(tmp_path / "data", training=1, validation=0)))
+    batch = LabelledExamples(examples, list(COLOURS), contract()).batch(np.random.default_rng(0), 2)
+    canvas = contract().clip.image_size
+    assert batch.labels.shape == (2, canvas, canvas)
+    for target in examples[0].sample.targets:
+        mask = examples[0].sample.mask_of([target.id])
+        shown = batch.labels[0] == 1 + list(COLOURS).index(target.label)
+        assert shown.sum() == pytest.approx(mask.sum() * (canvas / SIDE) ** 2, rel=0.25)
+
+
+@pytest.mark.slow
+def test_heads_learn_behind_the_encoders_and_lie_in_the_delta(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = SspSam(tiny())
+    base = write_base(tmp_path / "alone", model)
+    write_joined_folder(open_weights_folder(base), model, eager(random_network(tiny_network())), tmp_path / "base", release="1.0.0")
+    fine_tune(request_for(tmp_path, replace(QUICK, steps=1, label_steps=2, views=1)))
+    changed = {name for name in load_file(tmp_path / "draft" / "delta.safetensors") if name.startswith(PREFIX)}
+    assert changed
+    assert not [name for name in changed if name.startswith(f"{PREFIX}own_clip.")]
+    engine = load_engine(tmp_path / "draft", device="cpu")
+    assert isinstance(engine, ProposingEngine)
+    assert engine.propose(np.zeros((SIDE, SIDE, 3), np.uint8), list(COLOURS)).label_map.shape == (SIDE, SIDE)
