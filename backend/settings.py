@@ -118,7 +118,9 @@ class Settings(BaseModel):
         None, description="folder for versions, which all machines of one Redis must see; empty: `versions` in the data folder is enough"
     )
 
-    data_dir: Path = Field(Path("~/.local/share/wordmask"), description="folder for remembered prompts, events, samples, jobs and caches")
+    data_dir: Path = Field(
+        Path("~/.local/share/wordmask"), description="folder for remembered prompts, events, samples, jobs, versions and caches"
+    )
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

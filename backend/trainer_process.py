@@ -42,7 +42,7 @@ def build_trainer(settings: Settings, work: Work | None = None, is_to_leave: Cal
     learning = build_learning(settings)
     client = client_of(settings)
     intake = [EventIntake(learning.events, dataset_update(settings, client, is_patient=False))] if client is not None else []
-    told = [Announcer(client, settings.shared_folder, weights_version(settings))] if client is not None else []
+    told = [Announcer(client, settings, weights_version(settings))] if client is not None else []
     if client is None:
         logger.warning("LABEL_STUDIO_URL is not set: events are kept, but nothing comes of them")
     return Trainer(

@@ -95,6 +95,6 @@ def _tell(settings: Settings, line: VersionLine) -> None:
         return
     time.sleep(ADOPTION_SECONDS)
     try:
-        Announcer(client, settings.shared_folder, weights_version(settings)).tell(line)
+        Announcer(client, settings, weights_version(settings)).tell(line)
     except BackendError as error:
         typer.echo(f"wordmask: Label Studio was not told yet, the trainer of the service goes on trying: {error}", err=True)

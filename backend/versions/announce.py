@@ -10,13 +10,14 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from backend.errors import BackendError
 from backend.label_studio import LabelStudioClient
 from backend.label_studio_errors import LabelStudioRefused
+from backend.settings import Settings
 from backend.small_file import read_facts, write_facts
 from backend.versions.line import VersionLine, lines
+from backend.versions.of_project import line_of_project
 
 logger = logging.getLogger(__name__)
 
@@ -33,23 +34,25 @@ class Announcer:
 
     Args:
         client: Label Studio.
-        data_dir: where the lines of versions are.
+        settings: where the lines of versions are.
         base: version of the weights that all versions come from.
     """
 
     client: LabelStudioClient
-    data_dir: Path
+    settings: Settings
     base: str
     _retry_at: dict[int, float] = field(default_factory=dict)
+    _done: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def __call__(self) -> None:
         """Look at every project once; one that Label Studio refuses does not keep the others waiting."""
-        for line in lines(self.data_dir):
-            changed_at = line.stamp()[0] / 1e9
-            is_due = time.monotonic() >= self._retry_at.get(line.project, 0.0)
-            if is_due and changed_at and time.time() - changed_at >= ADOPTION_SECONDS:
+        for line in lines(self.settings.shared_folder):
+            stamp = line.stamp()
+            is_new = stamp != self._done.get(line.project, (0, 0)) and time.time() - stamp[0] / 1e9 >= ADOPTION_SECONDS
+            if is_new and time.monotonic() >= self._retry_at.get(line.project, 0.0):
                 try:
-                    self.tell(line)
+                    self.tell(line_of_project(self.settings, line.project))
+                    self._done[line.project] = stamp
                 except BackendError as error:
                     self._retry_at[line.project] = time.monotonic() + _RETRY_SECONDS
                     logger.warning("project %d: Label Studio was not told which version serves: %s", line.project, error)

@@ -185,7 +185,7 @@ class _Training:
             return "Label Studio is not told, as no address is set"
         try:
             time.sleep(ADOPTION_SECONDS)
-            Announcer(self._client, self._settings.shared_folder, self._base).tell(self._line)
+            Announcer(self._client, self._settings, self._base).tell(self._line)
             return self._refresh(self._client, version)
         except BackendError as error:
             return f"Label Studio was not told all of it: {error}"

@@ -10,6 +10,8 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 from backend.app import create_app
@@ -17,6 +19,8 @@ from backend.server import listen, run_gunicorn
 from backend.settings import Settings
 from backend.trainer_process import build_trainer
 from backend.versions import train as versions
+from backend.versions.line import VersionLine
+from tests.backend.versions.drafts import publish
 from tests.backend.versions.learner import SmallLearner
 from tests.factories import FakeEngine
 
@@ -58,6 +62,16 @@ def train(settings: Settings) -> None:
     versions.ADOPTION_SECONDS = 0.1
     learner = SmallLearner(steps=STEPS, step_seconds=0.01).learner
     build_trainer(settings, versions.train_version(settings, learner)).run()
+
+
+def change_versions(folder: Path, first: int) -> None:
+    """Publish, roll back and prune without end, as trainer, service and commands do."""
+    line = VersionLine(folder, 1)
+    for number in count(first):
+        publish(line, f"v{number}")
+        line.roll_back()
+        line.roll_back(f"v{number}")
+        line.prune(keep=3)
 
 
 def _lead_a_group(target: Callable[..., None], *arguments: Any) -> None:

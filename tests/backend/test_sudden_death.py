@@ -23,7 +23,7 @@ from backend.learning import build_learning
 from backend.settings import Settings
 from backend.versions.line import VersionLine
 from tests.backend.dataset.studio import brush, studio
-from tests.backend.doomed import Group, serve, train
+from tests.backend.doomed import Group, change_versions, serve, train
 from tests.backend.versions.learner import SmallLearner
 from tests.factories import make_settings
 from tools.processes import free_port
@@ -129,6 +129,24 @@ def test_a_killed_trainer_loses_no_event_shows_no_half_version_and_its_jobs_end(
         assert len(finished) + len(merged) == len(learning.queue.jobs())
         assert max(job.attempt for job in finished) > 1, "the kills met running jobs"
         _check_versions(tmp_path, settings)
+
+
+def test_whoever_changes_versions_and_is_killed_leaves_only_whole_ones_and_one_that_serves(tmp_path: Path) -> None:
+    line = VersionLine(tmp_path, 1)
+    chance = random.Random(20261121)
+    number = 0
+    for _ in range(ROUNDS):
+        group = Group(change_versions, tmp_path, number + 1)
+        wait_until(lambda number=number: line.next_number() > number + 1)
+        time.sleep(chance.uniform(0.0, 0.2))
+        group.kill()
+        versions, serving = line.versions(), line.serving()
+        folders = [path for path in line.folder.iterdir() if path.name.isdecimal()]
+        assert len(versions) == len(folders), "every folder with a number is a whole version"
+        assert all((version.folder / "delta.safetensors").read_text() == version.name for version in versions)
+        assert serving is None or serving.name in {version.name for version in versions}
+        assert line.next_number() > number
+        number = line.next_number() - 1
 
 
 def _check_state(folder: Path, settings: Settings, newest: int) -> int:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from backend.dataset.prepare import sample_store
 from backend.errors import LabelStudioError
 from backend.label_studio import LabelStudioClient
 from backend.versions.announce import Announcer
 from backend.versions.line import VersionLine
 from tests.backend.test_connect import Studio
 from tests.backend.versions.drafts import BASE, publish
+from tests.factories import make_settings
 from tests.local_http import Reply, local_server
 
 URL = "http://backend:9090"
@@ -32,7 +34,7 @@ def line(tmp_path: Path) -> VersionLine:
 
 
 def announcer(studio: Studio, line: VersionLine) -> Announcer:
-    return Announcer(LabelStudioClient(studio.url, "a token"), line.data_dir, BASE)
+    return Announcer(LabelStudioClient(studio.url, "a token"), make_settings(line.data_dir), BASE)
 
 
 def told(studio: Studio) -> tuple[Any, ...]:
@@ -96,6 +98,17 @@ def test_what_people_chose_stays(studio: Studio, line: VersionLine, backend: dic
     assert told(studio) == expected
 
 
+def test_a_version_of_an_older_project_of_the_same_number_is_not_announced(studio: Studio, line: VersionLine) -> None:
+    connected(studio)
+    publish(line, "v1", created="2020-01-01T00:00:00+00:00")
+    age(line)
+    chore = announcer(studio, line)
+    project = {"id": 1, "created_at": "2026-11-21T00:00:00Z", "title": "Masks", "label_config": "<View/>"}
+    sample_store(chore.settings).see_project(project, [], "")
+    chore()
+    assert told(studio) == ((BASE,), BASE)
+
+
 def test_a_project_that_is_gone_is_asked_for_once(studio: Studio, tmp_path: Path) -> None:
     line = VersionLine(tmp_path, 2)
     publish(line, "v1")
@@ -121,5 +134,5 @@ def test_a_label_studio_that_fails_is_told_later_and_keeps_no_other_project_wait
 def test_versions_of_weights_that_are_served_no_more_are_not_announced(studio: Studio, line: VersionLine) -> None:
     connected(studio, "fake-2.0.0+11111111")
     publish(line, "v1")
-    Announcer(LabelStudioClient(studio.url, "a token"), line.data_dir, "fake-2.0.0+11111111").tell(line)
+    Announcer(LabelStudioClient(studio.url, "a token"), make_settings(line.data_dir), "fake-2.0.0+11111111").tell(line)
     assert told(studio) == (("fake-2.0.0+11111111",), "fake-2.0.0+11111111")
