@@ -36,7 +36,8 @@ def draw_learning_curve(path: Path, curves: Mapping[str, Sequence[Sequence[Mappi
     for style, (strategy, runs) in zip(_STYLES, curves.items(), strict=False):
         places = [one["corrected"] / last for one in runs[0]]
         means = np.mean([[one["miou"] for one in curve] for curve in runs], axis=0)
-        series.append(Series("chosen at random" if strategy == "random" else f"chosen by {strategy}", list(zip(places, map(float, means), strict=True)), style, dots=True))
+        name = "chosen at random" if strategy == "random" else f"chosen by {strategy}"
+        series.append(Series(name, list(zip(places, map(float, means), strict=True)), style, dots=True))
     chart = line_chart("Mean IoU on held-out scenes by number of corrected images", "corrected images", "mean IoU", series, to_x=last)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open_browser() as browser:
