@@ -25,7 +25,7 @@ demo: install-all ## a real Label Studio with masks made from words; DEMO_EXIT=1
 
 test: export OMP_WAIT_POLICY := PASSIVE
 test: install-all ## every test, a real Label Studio and a real browser included
-	@$(PY) -m pytest --numprocesses=auto --dist=loadfile $(PYTEST_ARGS)
+	@$(PY) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: install ## style, formatting and types
 	@$(VENV)/bin/ruff check .
