@@ -28,7 +28,7 @@ from tests.backend.versions.learner import SmallLearner
 from tests.factories import make_settings
 from tools.processes import free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROUNDS = 20
 
@@ -38,7 +38,7 @@ def is_whole(path: Path) -> bool:
         return database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def wait_until(is_so: Callable[[], object], seconds: float = 120) -> None:
+def wait_until(is_so: Callable[[], object], seconds: float = 400) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "it did not happen in time"

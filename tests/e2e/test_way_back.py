@@ -15,7 +15,7 @@ from models import Segment
 from tests.e2e.conftest import LabelStudio, plain_scene
 from tests.e2e.wordmask_service import QUEUES, SECRET, Wordmask, running, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.label_studio]
+pytestmark = [pytest.mark.slow, pytest.mark.label_studio, pytest.mark.timeout(900)]
 
 CONFIG = """<View>
   <Image name="photo" value="$picture"/>
