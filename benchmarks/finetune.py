@@ -122,7 +122,7 @@ def in_a_process(case: str, is_cached: bool, images: int, epochs: int) -> dict[s
         str(epochs),
         *(["--cached"] if is_cached else []),
     ]
-    answer = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, env=dict(os.environ))
+    answer = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
     return found
 
