@@ -22,10 +22,6 @@ from models.ssp_sam.tokenizer import PhraseTokenizer
 from models.training.batches import IGNORED, OBJECT_COVERAGE
 from models.types import Box
 
-NOTHING_SHARE = 2
-"""Of an image's expressions in a batch, one of so many refers to nothing, where there are enough of both. With fewer, the presence head
-soon says yes to everything on images that it does not know yet."""
-
 
 class Meaning(NamedTuple):
     """What one expression refers to."""
@@ -166,12 +162,15 @@ class Sampler:
 
 
 def draw_expressions(expressions: Sequence[Expression], count: int, rng: np.random.Generator) -> tuple[Expression, ...]:
-    """At most ``count`` of an image's expressions, those that refer to something first: a label list leaves a hundred that do not."""
+    """At most ``count`` of an image's expressions, of those that refer to nothing no more than of the others (or one).
+
+    A label list leaves a hundred that refer to nothing. With fewer than one in two, though, the presence head soon says yes to everything
+    on images that it does not know yet.
+    """
     something = [one for one in expressions if one.target_ids]
     nothing = [one for one in expressions if not one.target_ids]
-    reserved = min(len(nothing), max(1, count // NOTHING_SHARE))
-    positive = min(len(something), max(1, count - reserved))
-    negative = min(len(nothing), count - positive, max(reserved, positive // 2))
+    positive = min(len(something), max(1, count - min(len(nothing), count // 2)))
+    negative = min(len(nothing), count - positive, max(1, positive))
     return tuple(
         source[i] for source, size in ((something, positive), (nothing, negative)) for i in rng.choice(len(source), size, replace=False)
     )

@@ -19,7 +19,7 @@ from models.finetuning.lessons import Meanings, Sampler
 from models.finetuning.request import FineTuneConfig, FineTuneError, FineTuning
 from models.finetuning.run_folder import CHECKPOINTS, claim_run_folder
 from models.finetuning.stage import FineTuneStage
-from models.finetuning.validation import BestEpoch, Validation
+from models.finetuning.validation import FEWEST_TO_CHOOSE, BestEpoch, Validation
 from models.sam_mi.model import SamMi
 from models.sam_mi.weights import read_networks
 from models.ssp_sam.engine import Thresholds
@@ -109,7 +109,7 @@ def prepare(request: FineTuning, hardware: Hardware) -> Prepared:
         thresholds=thresholds,
         replay=replay,
         stage=stage,
-        watch=BestEpoch(config, measure(examples.measuring, hardware)),
+        watch=BestEpoch(config, measure(examples.measuring, hardware), can_choose=_can_choose(examples.measuring)),
         measure=measure,
     )
 
@@ -155,6 +155,10 @@ def _embed(examples: Sequence[Example], encoders: SplitEncoders, meanings: Meani
         else:
             is_usable[number] = 1
     return {example.digest for example, usable in zip(examples, hardware.sum(is_usable).tolist(), strict=True) if usable}
+
+
+def _can_choose(measuring: Sequence[Example]) -> bool:
+    return sum(bool(one.target_ids) for example in measuring for one in example.sample.expressions) >= FEWEST_TO_CHOOSE
 
 
 def _nothing_to_learn(request: FineTuning, read: Sequence[Example], examples: Examples) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -13,29 +13,47 @@ from models.finetuning.examples import Example, labels_of, words_to_labels
 from models.finetuning.lessons import bounds
 from models.masks import coco_rle_to_mask
 from models.metrics import Overlap
+from models.proposals import ProposalOptions, ProposingEngine
 from models.types import BoolMask
-from models.version_folder import LabelScore, Scores
+from models.version_folder import LabelScore, Scores, fair_mean
+
+LABEL_KINDS = ("label", "absent")
+"""Kinds of the expressions of a project that has labels and no prompts."""
+MOST_PROPOSALS = 300
+"""More than any image shows."""
 
 
 def score_engine(engine: Engine, examples: Sequence[Example]) -> Scores:
-    """Mean IoU over all expressions of some examples, and over those of each label.
+    """Mean IoU over all expressions of some examples, and over those of each label (:func:`models.version_folder.fair_mean`).
 
-    An expression that refers to nothing counts 1 where nothing was found, else 0, and counts for the label that its words stand for
-    elsewhere. Where only boxes are known, the box around what was found is compared with them.
+    An expression that refers to nothing counts for the label that its words stand for elsewhere. Where only boxes are known, the box around
+    what was found is compared with them.
     """
     known = words_to_labels(examples)
-    ious: list[float] = []
-    by_label: dict[str, list[float]] = {}
+    whole: tuple[list[float], list[float]] = ([], [])
+    by_label: dict[str, tuple[list[float], list[float]]] = {}
     for example in examples:
         said = example.sample.expressions
-        answers = engine.segment(example.image(), [one.text for one in said])
-        for one, segments in zip(said, answers, strict=True):
-            iou = _iou(union_of(segments, example.sample.size_hw), example.sample, one)
-            ious.append(iou)
-            for label in _labels(example.sample, one, known):
-                by_label.setdefault(label, []).append(iou)
-    table = {label: LabelScore(_mean(found), len(found)) for label, found in sorted(by_label.items())}
-    return Scores(_mean(ious), table)
+        for one, found in zip(said, _answers(engine, example), strict=True):
+            iou = _iou(found, example.sample, one)
+            is_nothing = not one.target_ids
+            for kinds in (whole, *(by_label.setdefault(label, ([], [])) for label in _labels(example.sample, one, known))):
+                kinds[is_nothing].append(iou)
+    table = {label: LabelScore(_mean(*found), sum(map(len, found))) for label, found in sorted(by_label.items())}
+    return Scores(_mean(*whole), table)
+
+
+def _answers(engine: Engine, example: Example) -> Iterator[BoolMask]:
+    """What is found for each expression, asked for as the service would: a mere list of labels at once, where the engine prefers that."""
+    said, size_hw = example.sample.expressions, example.sample.size_hw
+    texts = [one.text for one in said]
+    if isinstance(engine, ProposingEngine) and engine.prefers_lists and all(one.kind in LABEL_KINDS for one in said):
+        proposals = engine.propose(example.image(), texts, options=ProposalOptions(max_proposals=MOST_PROPOSALS)).proposals
+        for number in range(len(texts)):
+            yield union_of([one.segment() for one in proposals if one.label_index == number], size_hw)
+    else:
+        for segments in engine.segment(example.image(), texts):
+            yield union_of(segments, size_hw)
 
 
 def _labels(sample: Sample, expression: Expression, known: Mapping[str, str]) -> tuple[str, ...]:
@@ -63,5 +81,5 @@ def _fill(mask: BoolMask, box: Sequence[float]) -> None:
     mask[y0:y1, x0:x1] = True
 
 
-def _mean(values: Iterable[float]) -> float:
-    return round(float(np.mean(list(values))), 4)
+def _mean(something: Sequence[float], nothing: Sequence[float]) -> float:
+    return round(fair_mean((sum(something), len(something)), (sum(nothing), len(nothing))), 4)

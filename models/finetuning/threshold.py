@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.finetuning.validation import Judged
+from models.finetuning.validation import Judged, sums_of
+from models.version_folder import fair_mean
 
 FEWEST = 8
 """Expressions of either kind, for something and for nothing, that a domain must have to be asked."""
@@ -25,7 +26,7 @@ def choose_threshold(domains: Sequence[Sequence[Judged]], current: float) -> flo
         return current
 
     def quality(threshold: float) -> tuple[float, float]:
-        means = [np.mean([one.iou(threshold) for one in judged]) for judged in asked]
+        means = [fair_mean(*sums_of(judged, threshold)) for judged in asked]
         return float(np.mean(means)), -abs(threshold - current)
 
     best: float = max((*CANDIDATES, current), key=quality)

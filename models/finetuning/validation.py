@@ -20,11 +20,13 @@ from models.ssp_sam.engine import Thresholds
 from models.ssp_sam.model import Prediction, SspSam
 from models.ssp_sam.tokenizer import PhraseTokenizer
 from models.training.hardware import Hardware
-from models.version_folder import CurvePoint
+from models.version_folder import CurvePoint, fair_mean
 
 MOST_IMAGES = 64
 """Measured between epochs; the scores of a version are of all images."""
 DECODED_AT_ONCE = 32
+FEWEST_TO_CHOOSE = 20
+"""Expressions that refer to something; with fewer, the best of several epochs is the luckiest."""
 
 
 class Judged(NamedTuple):
@@ -39,6 +41,12 @@ class Judged(NamedTuple):
     def iou(self, threshold: float) -> float:
         """After the decision."""
         return self.mask_iou if self.presence >= threshold else float(self.is_nothing)
+
+
+def sums_of(judged: Sequence[Judged], threshold: float) -> tuple[tuple[float, int], tuple[float, int]]:
+    """What :func:`models.version_folder.fair_mean` takes."""
+    kinds = [[one.iou(threshold) for one in judged if one.is_nothing == is_nothing] for is_nothing in (False, True)]
+    return (sum(kinds[0]), len(kinds[0])), (sum(kinds[1]), len(kinds[1]))
 
 
 class Validation:
@@ -70,9 +78,9 @@ class Validation:
 
     def __call__(self, model: SspSam) -> float:
         """Measure; the model is in evaluation mode afterwards."""
-        ious = [one.iou(self._thresholds.presence) for example in self._examples for one in self._judged(model, example)]
-        total, count = self._hardware.sum(torch.tensor([sum(ious), len(ious)], dtype=torch.float64)).tolist()
-        return float(total / count) if count else 0.0
+        something, nothing = sums_of(self.judged(model), self._thresholds.presence)
+        right, count, right_nothing, count_nothing = self._hardware.sum(torch.tensor([*something, *nothing], dtype=torch.float64)).tolist()
+        return fair_mean((right, int(count)), (right_nothing, int(count_nothing)))
 
     def judged(self, model: SspSam) -> list[Judged]:
         """Every expression of this process's examples; the model is in evaluation mode afterwards."""
@@ -119,10 +127,11 @@ class BestEpoch:
     Args:
         config: length of an epoch, and patience.
         measure: gives a network's figure; more is better.
+        can_choose: whether enough is measured to tell epochs apart; if not, the last one counts.
     """
 
-    def __init__(self, config: FineTuneConfig, measure: Callable[[SspSam], float]) -> None:
-        self._config, self._measure = config, measure
+    def __init__(self, config: FineTuneConfig, measure: Callable[[SspSam], float], *, can_choose: bool = True) -> None:
+        self._config, self._measure, self._can_choose = config, measure, can_choose
         self.curve: list[CurvePoint] = []
         self.best: dict[str, Tensor] = {}
         """Trained tensors of the best epoch, in main memory."""
@@ -131,7 +140,7 @@ class BestEpoch:
     @property
     def is_done(self) -> bool:
         """Whether the last epochs, as many as patience allows, brought nothing better."""
-        if not self.curve:
+        if not self.curve or not self._can_choose:
             return False
         figures = [point.validation for point in self.curve]
         return len(figures) - 1 - int(np.argmax(figures)) >= self._config.patience
@@ -143,7 +152,7 @@ class BestEpoch:
             return {}
         assert isinstance(model, SspSam)
         validation = self._measure(model)
-        if validation > max((point.validation for point in self.curve), default=-math.inf):
+        if not self._can_choose or validation > max((point.validation for point in self.curve), default=-math.inf):
             trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
             self.best = {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items() if name in trained}
         self.curve.append(CurvePoint(len(self.curve) + 1, round(float(np.mean(self._losses)), 4), round(validation, 4)))

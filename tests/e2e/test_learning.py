@@ -162,13 +162,15 @@ def test_what_people_correct_is_answered_better_without_a_restart_and_rolls_back
     # People correct, and press Train.
     for picture, task in zip(ordered, tasks[:-1], strict=False):
         annotate(label_studio, task, picture.coin)
-    wait_until(lambda: len(service.samples(project.id)) == ANNOTATED.total())
+    wait_until(lambda: service.has_taken_in("ANNOTATION_CREATED", ANNOTATED.total()))
     for _ in range(2):
         api.call("POST", f"/api/ml/{backend['id']}/train")
     wait_until(lambda: service.jobs() and all(job["ended_at"] for job in service.jobs()), seconds=600)
     (job,) = service.jobs()
     version = f"{base}.p{project.id}.v1"
     assert (job["state"], job["note"].split(" serves")[0]) == ("finished", version), service.run("train", "log", job["id"])
+
+    assert len(service.samples(project.id)) == ANNOTATED.total()
 
     # The version answers, better; Label Studio knows its name, and the older prediction was made anew.
     after = project.answer()

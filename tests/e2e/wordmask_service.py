@@ -47,6 +47,11 @@ class Wordmask:
         """Its jobs, newest first."""
         return list(requests.get(f"{self.url}/jobs", timeout=30).json()["jobs"])
 
+    def has_taken_in(self, action: str, number: int) -> bool:
+        """Whether so many events of an action came, and something came of each."""
+        events = requests.get(f"{self.url}/events", timeout=30).json()["events"]
+        return sum(event["action"] == action and event["outcome"] is not None for event in events) == number
+
     def samples(self, project: int) -> list[Sample]:
         """The samples of a project as they are now."""
         return list(SampleStore(self.data_dir / "samples.sqlite3").samples(project))
@@ -76,7 +81,7 @@ def running(queue: str, label_studio: LabelStudio, folder: Path, **settings: str
         yield Wordmask(server.url, folder / "state", environment)
 
 
-def wait_until(is_so: Callable[[], object], seconds: float = 240) -> None:
+def wait_until(is_so: Callable[[], object], seconds: float = 400) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "it did not happen in time"

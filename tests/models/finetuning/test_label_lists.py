@@ -11,13 +11,15 @@ import torch
 from safetensors.torch import load_file
 
 from models import DatasetFolder, ProposingEngine, fine_tune, load_engine
-from models.finetuning.examples import read_examples
+from models.finetuning.examples import Example, read_examples
 from models.finetuning.label_lists import LabelledExamples
+from models.finetuning.scores import score_engine
 from models.sam_mi.config import tiny as tiny_network
 from models.sam_mi.weights import PREFIX, write_joined_folder
 from models.ssp_sam.config import contract, tiny
 from models.ssp_sam.model import SspSam
 from models.weights_folder import open_weights_folder
+from tests.factories import FakeProposingEngine
 from tests.models.finetuning.world import COLOURS, QUICK, SIDE, request_for, write_base, write_dataset
 from tests.models.sam_mi.networks import eager, random_network
 
@@ -46,3 +48,24 @@ def test_heads_learn_behind_the_encoders_and_lie_in_the_delta(tmp_path: Path) ->
     engine = load_engine(tmp_path / "draft", device="cpu")
     assert isinstance(engine, ProposingEngine)
     assert engine.propose(np.zeros((SIDE, SIDE, 3), np.uint8), list(COLOURS)).label_map.shape == (SIDE, SIDE)
+
+
+def test_an_engine_that_prefers_lists_is_measured_as_it_serves_a_project_of_labels(tmp_path: Path) -> None:
+    examples = read_examples(DatasetFolder(write_dataset(tmp_path / "data", training=2, validation=0)))
+    as_list = [_of_kinds(one) for one in examples]
+    engine = FakeProposingEngine()
+    score_engine(engine, examples)  # which have no kinds: prompts may be among them
+    assert {method for method, _ in engine.calls} == {"segment"}
+    engine.calls.clear()
+    score_engine(engine, as_list)
+    assert {method for method, _ in engine.calls} == {"propose"}
+    engine.prefers_lists = False
+    engine.calls.clear()
+    score_engine(engine, as_list)
+    assert {method for method, _ in engine.calls} == {"segment"}
+
+
+def _of_kinds(example: Example) -> Example:
+    """As a project of labels alone has it."""
+    said = tuple(replace(one, kind="label" if one.target_ids else "absent") for one in example.sample.expressions)
+    return replace(example, sample=replace(example.sample, expressions=said))

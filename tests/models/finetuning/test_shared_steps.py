@@ -34,6 +34,11 @@ def losses(run_dir: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (run_dir / "steps" / "finetune.jsonl").read_text().splitlines()]
 
 
+def changed_tensors(version: Path) -> set[str]:
+    # A key's bias moves all scores of a softmax alike: its gradient is nothing but rounding, and so is whether it changes.
+    return {name for name in load_file(version / "delta.safetensors") if not name.endswith("k_proj.bias")}
+
+
 @pytest.mark.slow
 def test_two_processes_have_the_loss_curve_of_one(tmp_path: Path) -> None:
     torch.manual_seed(0)
@@ -55,4 +60,4 @@ def test_two_processes_have_the_loss_curve_of_one(tmp_path: Path) -> None:
     assert losses(shared.run_dir) == pytest.approx(losses(alone.run_dir), rel=2e-3)
     one, two = read_version(alone.out), read_version(shared.out)
     assert [point.train_loss for point in two.curve] == pytest.approx([point.train_loss for point in one.curve], rel=2e-3)
-    assert set(load_file(shared.out / "delta.safetensors")) == set(load_file(alone.out / "delta.safetensors"))
+    assert changed_tensors(shared.out) == changed_tensors(alone.out)

@@ -6,6 +6,7 @@ import numpy as np
 
 from models.finetuning.threshold import FEWEST, choose_threshold
 from models.finetuning.validation import Judged
+from models.version_folder import fair_mean
 
 
 def expressions(something: float, nothing: float, count: int = 20) -> list[Judged]:
@@ -31,3 +32,10 @@ def test_both_domains_have_a_say() -> None:
 
 def test_too_few_to_tell_change_nothing() -> None:
     assert choose_threshold([expressions(0.75, 0.4, FEWEST - 1), []], current=0.3) == 0.3
+
+
+def test_labels_that_an_image_lacks_count_together_no_more_than_what_it_shows() -> None:
+    assert fair_mean((1.0, 2), (48.0, 48)) == 0.75
+    assert fair_mean((4.0, 8), (2.0, 2)) == 0.6
+    assert fair_mean((0.0, 0), (3.0, 4)) == 0.75
+    assert fair_mean((0.0, 0), (0.0, 0)) == 0.0

@@ -48,6 +48,15 @@ def test_training_ends_when_nothing_better_came_for_as_long_as_patience_lasts() 
     assert run(watch, model, 5) == 4
 
 
+def test_where_too_little_is_measured_to_choose_the_last_epoch_counts() -> None:
+    watch, model = watch_of([0.9, 0.5, 0.4, 0.3], patience=1)
+    watch = BestEpoch(replace(FineTuneConfig(steps=4, validate_every=1), patience=1), watch._measure, can_choose=False)
+    before = model.box_head.layers[0].bias.clone()
+    assert run(watch, model, 4) == 4
+    watch.restore_best(model)
+    assert torch.allclose(model.box_head.layers[0].bias, before + 4)
+
+
 def test_what_it_remembers_survives_a_checkpoint() -> None:
     watch, model = watch_of([0.1, 0.5, 0.4, 0.9], patience=2)
     run(watch, model, 3)
