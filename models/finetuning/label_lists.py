@@ -25,8 +25,8 @@ from models.training.loop import StageConfig
 from models.training.sam_mi_stage import SamMiStage
 from models.training.semantic_batches import SemanticBatch
 
-COMPARED_LABELS = 32
-"""Most labels of a step, as when the network was made."""
+COMPARED_LABELS = 16
+"""Most labels of an image in a step, as when the network was made."""
 
 
 class LabelledExamples:

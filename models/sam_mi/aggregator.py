@@ -96,7 +96,8 @@ class LabelBlock(nn.Module):
         self.padding_guide = nn.Parameter(torch.zeros(width)) if config.padded else None
 
     def forward(self, tokens: Tensor, text: Tensor) -> Tensor:
-        """``[B, T, g, g, D]`` and ``[T, D]`` -> ``[B, T, g, g, D]``."""
+        """``[B, T, g, g, D]`` and ``[T, D]`` or ``[B, T, D]`` -> ``[B, T, g, g, D]``."""
+        text = text.expand(len(tokens), -1, -1)[:, None, None]
         if not self.training:
             # Cells are independent here, so rows of them can be worked on apart.
             return tokens + _in_parts(lambda rows: self._compare(rows, text), tokens, dim=2)
@@ -114,7 +115,7 @@ class LabelBlock(nn.Module):
         if self.padding is not None and self.padding_guide is not None and labels < self.most_labels:
             missing = self.most_labels - labels
             tokens = torch.cat([tokens, self.padding.expand(*tokens.shape[:3], missing, -1)], dim=3)
-            text = torch.cat([text, self.padding_guide.expand(missing, -1)])
+            text = torch.cat([text, self.padding_guide.expand(*text.shape[:3], missing, -1)], dim=3)
         projected = self.attention.project(self.norm1(tokens), text)
         query, key, value = (part.reshape(*part.shape[:-1], self.heads, -1) for part in projected)
         tokens = tokens + linear_attention(query, key, value).flatten(-2)
@@ -139,7 +140,7 @@ class Aggregator(nn.Module):
         Args:
             cost: cosines float ``[B, T, g, g]``.
             features: of the image, float ``[B, E, g, g]``, masks injected.
-            text: float ``[T, E]``.
+            text: float ``[T, E]``, or ``[B, T, E]``: each image's own labels.
 
         Returns:
             float ``[B, T, g, g, D]``.
@@ -165,7 +166,7 @@ class AggregatorLayer(nn.Module):
         self.labels = LabelBlock(config)
 
     def forward(self, tokens: Tensor, appearance: Tensor, text: Tensor) -> Tensor:
-        """``[B, T, g, g, D]``, ``[B, 1, g, g, D]`` and ``[T, D]`` -> ``[B, T, g, g, D]``."""
+        """``[B, T, g, g, D]``, ``[B, 1, g, g, D]`` and ``[T, D]`` or ``[B, T, D]`` -> ``[B, T, g, g, D]``."""
         guide = self.guide_norm(appearance)
         if self.training:
             tokens = self.shifted(self.plain(tokens, guide), guide)

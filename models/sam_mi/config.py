@@ -31,7 +31,7 @@ class SamMiConfig:
     tap_width: int = 768
     """Width of CLIP's image tower; read only with ``taps``."""
     most_labels: int = 256
-    """Of more labels only those with the strongest cosine anywhere are looked at closely."""
+    """Of more labels only those with the strongest cosine anywhere in an image are looked at closely."""
     padded: bool = True
     """Learned tokens fill the list of labels up to ``most_labels``, as in the base; without them the order of labels cannot matter."""
     prompter_width: int = 64
@@ -79,7 +79,7 @@ def tiny() -> SamMiConfig:
     """Behind the shipped encoders; trained by us on emoji scenes."""
     return SamMiConfig(
         name="tiny", embed_dim=128, hidden=48, heads=4, layers=2, window=8, pool=1, guidance=(32, 16), guidance_hidden=(16, 16),
-        decoder=(32, 16), taps=None, most_labels=32, padded=False, injection_width=64, cost_skip=True,
+        decoder=(32, 16), taps=None, most_labels=16, padded=False, injection_width=64, cost_skip=True,
         own_clip=encoders.tiny().clip,
     )  # fmt: skip
 

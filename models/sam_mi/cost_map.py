@@ -36,12 +36,12 @@ def cost_map(features: Tensor, text: Tensor) -> Tensor:
 
     Args:
         features: float ``[B, E, g, g]`` of length 1.
-        text: float ``[T, E]`` of length 1.
+        text: float ``[T, E]`` of length 1, or ``[B, T, E]``: each image's own labels.
 
     Returns:
         float ``[B, T, g, g]``.
     """
-    return torch.einsum("behw,te->bthw", features, text.to(features.dtype))
+    return torch.einsum("behw,bte->bthw", features, text.to(features.dtype).expand(len(features), -1, -1))
 
 
 def evidence(cost: Tensor, asked: int, *, temperature: float, background_cosine: float | None) -> Evidence:

@@ -77,7 +77,7 @@ class SamMi(nn.Module):
 
         Args:
             image: maps of B images.
-            text: float ``[T, E]`` of length 1, any T; the same labels for all images.
+            text: float ``[T, E]`` of length 1, any T: the same labels for all images; or ``[B, T, E]``: each image's own.
             masks: SAM's, over CLIP's canvas.
             close_labels: only so many are looked at closely; ``None``, or more than the configuration allows: as many as that.
 
@@ -85,15 +85,18 @@ class SamMi(nn.Module):
             logits float ``[B, T, 4g, 4g]``, one sigmoid per label.
         """
         cost = cost_map(F.normalize(image.features, dim=1), text)
-        labels = self._strongest(cost, min(close_labels or self.config.most_labels, self.config.most_labels))
-        logits = self._score(image, cost[:, labels], text[labels], masks)
-        if len(labels) == len(text):
-            return logits
-        everything = logits.new_full((len(cost), len(text), *logits.shape[2:]), UNSEEN_LOGIT)
-        return everything.index_copy(1, labels, logits)
+        most = min(close_labels or self.config.most_labels, self.config.most_labels)
+        if cost.shape[1] <= most:
+            return self._score(image, cost, text, masks)
+        labels = cost.amax(dim=(2, 3)).topk(most).indices.sort().values
+        rows = torch.arange(len(cost), device=cost.device)[:, None]
+        logits = self._score(image, cost[rows, labels], text.expand(len(cost), -1, -1)[rows, labels], masks)
+        everything = logits.new_full((*cost.shape[:2], *logits.shape[2:]), UNSEEN_LOGIT)
+        everything[rows, labels] = logits
+        return everything
 
     def point_logits(self, image: ImageMaps, text: Tensor) -> Tensor:
-        """Where one point is worth asking, logits float ``[B, g, g]``; T at least 1."""
+        """Where one point is worth asking, logits float ``[B, g, g]``; text as for :meth:`forward`, T at least 1."""
         logits: Tensor = self.prompter(cost_map(F.normalize(image.features, dim=1), text), image.features)
         return logits
 
@@ -107,10 +110,3 @@ class SamMi(nn.Module):
             return logits
         upscaled = resize(cost.flatten(0, 1), logits.shape[-1]).reshape_as(logits)
         return logits + self.cost_scale * (upscaled - self.cost_bias)
-
-    def _strongest(self, cost: Tensor, most: int) -> Tensor:
-        """Places int64 of the labels that are looked at closely, in their order."""
-        count = cost.shape[1]
-        if count <= most:
-            return torch.arange(count, device=cost.device)
-        return cost.amax(dim=(0, 2, 3)).topk(most).indices.sort().values

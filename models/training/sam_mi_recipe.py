@@ -45,12 +45,12 @@ class SamMiRecipe:
 
     seed: int = 20261122
     network: SamMiConfig = field(default_factory=tiny)
-    labels: int = 32
-    """Labels compared in a step; those with the strongest cosines, as when the network is used."""
+    labels: int = 16
+    """Most labels compared in an image; those with the strongest cosines, as when the network is used."""
     without: tuple[str, ...] = ()
     """For ablations: halves of the injection, ``low`` or ``high``, that never open."""
     naming: StageConfig = field(default_factory=lambda: StageConfig(steps=3200, batch_size=16, learning_rate=7e-4, warmup_steps=100))
-    stage: StageConfig = field(default_factory=lambda: StageConfig(steps=800, batch_size=6, learning_rate=1e-3, warmup_steps=100))
+    stage: StageConfig = field(default_factory=lambda: StageConfig(steps=1500, batch_size=6, learning_rate=1e-3, warmup_steps=100))
 
 
 def debug_recipe() -> SamMiRecipe:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,7 +39,9 @@ DROPPED_IMAGES = 0.1
 ROUGH_MASKS = 0.3
 """Share of the masks that grow, shrink or move by a cell."""
 OBVIOUS_SHARE = 0.75
-"""Of the labels that a batch does not show, so many are those that look most alike; the others are drawn."""
+"""Of the labels that an image does not show, so many are those that look most alike; the others are drawn."""
+UNLISTED = 0.2
+"""Of the labels that an image shows, so many are not asked for: a list seldom names everything in a picture."""
 
 
 class Lesson(NamedTuple):
@@ -46,7 +49,7 @@ class Lesson(NamedTuple):
 
     maps: ImageMaps
     text: Tensor
-    """float ``[T, E]``."""
+    """float ``[B, T, E]``."""
     masks: MaskInput
     target: Tensor
     """float ``[B, 1 + T, 4g, 4g]``: share of each cell that shows nothing, then each label."""
@@ -104,7 +107,7 @@ class SamMiStage:
         label_text: the texts of all names (and colours, which are not used here).
         names: of the classes.
         proposer: its encoders make features, its zero-training mode finds the masks.
-        labels: how many labels a step compares.
+        labels: how many labels a step compares at most. Their number is drawn: people ask for three as well as for a hundred.
         without: halves of the injection (keys of :data:`models.sam_mi.injection.GATES`) whose gates stay shut, for ablations.
     """
 
@@ -157,14 +160,15 @@ class SamMiStage:
             embedding = model.config.sam_embedding
             found = [self._masks(image, size_hw, sam_embedding=embedding) for image, size_hw in zip(images, batch.sizes_hw, strict=True)]
             maps = stack_maps([image_maps for image_maps, _ in found])
-            chosen = choose_labels(cost_map(F.normalize(maps.features, dim=1), text), batch.labels, self.labels, rng)
+            cost = cost_map(F.normalize(maps.features, dim=1), text)
+            chosen = choose_labels(cost, batch.labels, int(rng.integers(self.labels)) + 1, rng)
         side = maps.features.shape[-1]
         return Lesson(
             maps,
             text[chosen.to(text.device)],
             roughen([masks for _, masks in found], rng),
             compute.upload(label_coverage(batch.labels, chosen, FINER * side)),
-            compute.upload(middle_targets(batch.labels, FINER * side, side)),
+            compute.upload(middle_targets(listed(batch.labels, chosen), FINER * side, side)),
             compute.upload(torch.stack([_filled(size_hw, side, batch.labels.shape[-1]) for size_hw in batch.sizes_hw])),
         )
 
@@ -179,24 +183,41 @@ class SamMiStage:
 
 
 def choose_labels(cost: Tensor, labels: Tensor, count: int, rng: np.random.Generator) -> Tensor:
-    """Which classes a step compares: those shown, then some that look alike, then some at random.
+    """Which classes are compared in each image: most of those shown, then some that look alike, then some at random.
 
     Args:
         cost: cosines float ``[B, C, g, g]`` of all classes.
         labels: int64 ``[B, S, S]``, 0 for nothing, else 1 + number of the class.
-        count: how many, if there are as many; all that are shown in any case.
+        count: how many; of more than there are, all.
         rng: draws.
 
     Returns:
-        numbers of classes int64 ``[T]``, ascending.
+        numbers of classes int64 ``[B, T]``, ascending for each image.
     """
-    shown = np.unique(labels.numpy())
+    strongest = cost.amax(dim=(2, 3)).argsort(dim=1, descending=True).cpu().numpy()
+    return torch.from_numpy(np.stack([_choose(*one, count, rng) for one in zip(strongest, labels.numpy(), strict=True)]))
+
+
+def _choose(
+    by_strength: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], count: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    shown = np.unique(labels)
     shown = shown[shown > 0] - 1
-    others = np.setdiff1d(cost.amax(dim=(0, 2, 3)).argsort(descending=True).cpu().numpy(), shown, assume_unique=True)
-    missing = min(max(0, count - len(shown)), len(others))
+    others = np.setdiff1d(by_strength, shown, assume_unique=True)
+    named = rng.permutation(shown[rng.random(len(shown)) >= UNLISTED])[:count]
+    missing = count - len(named)
     alike = others[: round(OBVIOUS_SHARE * missing)]
-    drawn = rng.choice(others[len(alike) :], missing - len(alike), replace=False)
-    return torch.from_numpy(np.sort(np.concatenate([shown, alike, drawn])).astype(np.int64))
+    drawn = rng.permutation(others[len(alike) :])[: missing - len(alike)]
+    # Where there are too few others, those that were to stay unlisted fill the list.
+    unlisted = np.setdiff1d(shown, named)[: missing - len(alike) - len(drawn)]
+    return np.sort(np.concatenate([named, alike, drawn, unlisted]))
+
+
+def listed(labels: Tensor, chosen: Tensor) -> Tensor:
+    """Labels int64 ``[B, S, S]`` without those that are not among the image's chosen classes, int64 ``[B, T]``."""
+    return torch.stack(
+        [one.where(torch.isin(one, numbers + 1), torch.zeros_like(one)) for one, numbers in zip(labels, chosen, strict=True)]
+    )
 
 
 def roughen(masks: list[Tensor], rng: np.random.Generator) -> MaskInput:

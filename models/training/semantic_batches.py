@@ -77,13 +77,13 @@ def label_coverage(labels: Tensor, chosen: Tensor, side: int) -> Tensor:
 
     Args:
         labels: int64 ``[B, S, S]``, 0 for nothing, else 1 + number of the class.
-        chosen: numbers of T classes, int64.
+        chosen: numbers of T classes for each image, int64 ``[B, T]``.
         side: cells along a side.
 
     Returns:
         float ``[B, 1 + T, side, side]``, first what shows none of them; adds up to 1.
     """
-    shown = F.adaptive_avg_pool2d((labels[:, None] == chosen[None, :, None, None] + 1).float(), side)
+    shown = F.adaptive_avg_pool2d((labels[:, None] == chosen[:, :, None, None] + 1).float(), side)
     return torch.cat([1 - shown.sum(dim=1, keepdim=True), shown], dim=1)
 
 

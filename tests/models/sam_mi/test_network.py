@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from models.sam_mi.config import CONFIGURATIONS, SamMiConfig, contract, named_config
+from models.sam_mi.cost_map import cost_map
 from models.sam_mi.injection import MaskInput, pool_and_write
-from models.sam_mi.model import SamMi, TapMaps
+from models.sam_mi.model import ImageMaps, SamMi, TapMaps
 from models.sam_mi.prompter import cost_statistics, point_loss
 from tests.models.sam_mi.networks import GRID, maps, masks, random_network, texts
 
@@ -33,20 +35,36 @@ def test_the_order_of_labels_orders_the_answers_and_changes_nothing_else():
     torch.testing.assert_close(shuffled, logits[:, order], atol=1e-4, rtol=0)
 
 
-def test_of_too_many_labels_the_strongest_are_scored_and_the_others_refused():
+def test_of_too_many_labels_the_strongest_of_an_image_are_scored_and_the_others_refused():
     config = replace(contract(), most_labels=3)
+    network, images, words = random_network(config), maps(config), texts(5)
     with torch.no_grad():
-        logits = random_network(config)(maps(config), texts(5), masks())
-    assert (logits.amax(dim=(0, 2, 3)) > -100).sum() == 3
-    assert (logits.amin(dim=(0, 2, 3)) == -100).sum() == 2
+        logits = network(images, words, masks())
+        cosines = cost_map(F.normalize(images.features, dim=1), words).amax(dim=(2, 3))
+    for row, one in zip(logits, cosines, strict=True):
+        seen = row.amax(dim=(1, 2)) > -100
+        assert seen.nonzero().flatten().tolist() == sorted(one.topk(3).indices.tolist())
+        assert (row[~seen] == -100).all()
+
+
+def test_images_may_be_asked_for_different_labels():
+    made, images = random_network(open_gates=True), maps()
+    words = torch.stack([texts(7)[:4], texts(7)[3:]])
+    with torch.no_grad():
+        together = made(images, words, masks())
+        for row, one in enumerate(together):
+            alone = ImageMaps(*(part[row : row + 1] for part in images))
+            own = MaskInput(*(part[row : row + 1] for part in masks()))
+            torch.testing.assert_close(made(alone, words[row], own)[0], one, atol=1e-4, rtol=0)
 
 
 def test_a_caller_may_have_fewer_labels_looked_at_but_not_more_than_the_network_allows():
     config = replace(contract(), most_labels=4)
     network = random_network(config)
     with torch.no_grad():
-        seen = [int((network(maps(config), texts(6), masks(), most).amax(dim=(0, 2, 3)) > -100).sum()) for most in (None, 2, 4, 100)]
-    assert seen == [4, 2, 4, 4]
+        for most, expected in ((None, 4), (2, 2), (4, 4), (100, 4)):
+            seen = network(maps(config), texts(6), masks(), most).amax(dim=(2, 3)) > -100
+            assert (seen.sum(dim=1) == expected).all()
 
 
 def test_labels_in_parts_give_what_all_at_once_give(monkeypatch):

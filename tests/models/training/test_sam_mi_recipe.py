@@ -20,7 +20,7 @@ from models.ssp_sam.tokenizer import PhraseTokenizer, vocabulary_of
 from models.ssp_sam.weights import write_weights_folder
 from models.training.loop import step_generator
 from models.training.sam_mi_recipe import SamMiTraining, debug_recipe, train_sam_mi
-from models.training.sam_mi_stage import choose_labels, label_loss, roughen
+from models.training.sam_mi_stage import Lesson, choose_labels, label_loss, listed, roughen
 from models.training.semantic_batches import SemanticSampler, label_coverage, middle_targets
 from models.training.tiny_recipe import known_words
 from models.weights_folder import WeightsFolder
@@ -101,15 +101,22 @@ def test_a_run_folder_of_another_recipe_is_refused(training, base, world):
 
 
 def test_a_lesson_holds_masks_labels_and_targets_of_one_size(training):
-    rng = step_generator(0, "sam-mi", 0)
-    lesson = training.stage.lesson(SamMi(training.recipe.network), training.stage.sampler.batch(rng, 2), rng)
-    labels = len(lesson.text)
-    assert labels >= debug_recipe().labels
+    network, lengths = SamMi(training.recipe.network), set()
+    for step in range(30):
+        rng = step_generator(0, "sam-mi", step)
+        lesson = training.stage.lesson(network, training.stage.sampler.batch(rng, 2), rng)
+        lengths.add(lesson.text.shape[1])
+        check_lesson(lesson)
+    # Lists of every length, or the network knows none but the longest.
+    assert lengths == set(range(1, debug_recipe().labels + 1))
+
+
+def check_lesson(lesson: Lesson) -> None:
+    labels = lesson.text.shape[1]
     assert lesson.target.shape == (2, 1 + labels, 64, 64)
     torch.testing.assert_close(lesson.target.sum(dim=1), torch.ones(2, 64, 64))
     assert lesson.maps.features.shape == (2, 128, 16, 16)
     assert lesson.masks.soft.shape[2:] == (64, 64)
-    assert lesson.middles.max() == 1
     assert lesson.judged.any()
 
 
@@ -125,7 +132,7 @@ def test_batches_label_every_pixel_with_the_class_of_the_object_there(world):
 def test_coverage_shares_every_cell_among_labels_and_nothing():
     labels = torch.zeros(1, 4, 4, dtype=torch.int64)
     labels[0, :2, :2], labels[0, :2, 2] = 3, 5
-    shares = label_coverage(labels, torch.tensor([4, 2]), 2)
+    shares = label_coverage(labels, torch.tensor([[4, 2]]), 2)
     assert shares[0, :, 0].tolist() == [[0.0, 0.5], [0.0, 0.5], [1.0, 0.0]]
 
 
@@ -139,16 +146,33 @@ def test_the_prompter_is_told_the_middle_of_every_region():
     assert 0 < target[0, 1] < 1
 
 
-def test_labels_that_are_shown_are_always_compared_then_those_that_look_alike():
-    cost = torch.zeros(1, 20, 2, 2)
-    cost[0, [3, 7, 11]] = 0.9
-    labels = torch.zeros(1, 4, 4, dtype=torch.int64)
+@pytest.fixture
+def two_images() -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines of 20 classes, three of which look like something; the first image shows class 15, the second nothing."""
+    cost = torch.zeros(2, 20, 2, 2)
+    cost[0, [3, 7, 11]] = cost[1, [4, 8, 12]] = 0.9
+    labels = torch.zeros(2, 4, 4, dtype=torch.int64)
     labels[0, 0, 0] = 1 + 15
-    chosen = choose_labels(cost, labels, 5, np.random.default_rng(0)).tolist()
-    assert {3, 7, 11, 15} <= set(chosen)
-    assert chosen == sorted(set(chosen))
-    assert len(chosen) == 5
-    assert len(choose_labels(cost, labels, 100, np.random.default_rng(0))) == 20
+    return cost, labels
+
+
+def test_every_image_compares_what_it_shows_then_what_looks_alike(two_images):
+    cost, labels = two_images
+    drawn = [choose_labels(cost, labels, 5, np.random.default_rng(seed)) for seed in range(50)]
+    assert all({3, 7, 11} <= set(one[0].tolist()) and {4, 8, 12} <= set(one[1].tolist()) for one in drawn)
+    assert 0.7 < np.mean([15 in one[0] for one in drawn]) < 0.95  # a list seldom names everything
+    assert all(row == sorted(set(row)) and len(row) == 5 for one in drawn for row in one.tolist())
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 1), (2, 2), (19, 19), (20, 20), (100, 20)])
+def test_a_list_is_as_long_as_asked_for(two_images, count: int, expected: int):
+    for seed in range(20):
+        assert choose_labels(*two_images, count, np.random.default_rng(seed)).shape == (2, expected)
+
+
+def test_what_is_not_listed_is_nothing():
+    labels = torch.tensor([[[0, 3], [5, 5]], [[3, 0], [0, 1]]])
+    assert listed(labels, torch.tensor([[2, 9], [0, 9]])).tolist() == [[[0, 3], [0, 0]], [[0, 0], [0, 1]]]
 
 
 def test_rough_masks_keep_their_image_and_some_are_dropped():
