@@ -30,6 +30,7 @@ from engine_clients import CLIENTS, ask_concurrently
 from rich.console import Console
 from rich.table import Table
 from segment_anything.modeling import ImageEncoderViT
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from models import EngineOptions, load_engine
@@ -67,6 +68,12 @@ class Bench:
                 times.append(time.perf_counter() - start)
         return statistics.median(times[1:])
 
+    def prepared(self, image: RgbImage) -> tuple[Tensor, Tensor]:
+        """An image for CLIP and for SAM, as batches of one on the device."""
+        both = (self.images.clip, self.images.sam)
+        clip, sam = (self.compute.upload(encoding.prepare(image)[None]) for encoding in both)
+        return clip, sam
+
     def wait(self) -> None:
         """Until the device has done everything."""
         if self.compute.device.type != "cpu":
@@ -92,8 +99,7 @@ def matmul_peak(bench: Bench) -> float:
 def stages(bench: Bench, image: RgbImage) -> dict[str, float]:
     """Milliseconds of each stage for one image and one phrase (decoding also for four)."""
     engine, model, compute = bench.engine, bench.model, bench.compute
-    prepared = bench.images.prepare(image)
-    clip, sam = (compute.upload(part[None]) for part in prepared)
+    clip, sam = bench.prepared(image)
     letterbox = sam_letterbox(SIZE_HW, model.config.sam.image_size)
     with torch.inference_mode(), compute.autocast():
         features = model.encode_images(clip, sam)
@@ -101,7 +107,7 @@ def stages(bench: Bench, image: RgbImage) -> dict[str, float]:
         one, all_ = (model.encode_phrases(ids[:count]) for count in (1, len(PROMPTS)))
         logits = model.decode(features, one).low_res_logits
     work: dict[str, Callable[[], Any]] = {
-        "resize and normalise": lambda: bench.images.prepare(image),
+        "resize and normalise": lambda: bench.prepared(image),
         "CLIP's image encoder": lambda: model.clip.encode_patches(clip),
         "SAM's image encoder": lambda: encode_image(model.sam, sam),
         "text encoder, 1 phrase": lambda: model.encode_phrases(ids[:1]),
@@ -124,10 +130,12 @@ def encoder_operations(bench: Bench) -> int:
 def by_batch(bench: Bench, sizes: Sequence[int]) -> dict[int, float]:
     """Images per second of both image encoders, preparation included, by size of the batch."""
     images = pictures(max(sizes))
-    rates = {}
-    for size in sizes:
-        rates[size] = size / bench.seconds(lambda size=size: bench.images.encode([bench.images.prepare(image) for image in images[:size]]))
-    return rates
+
+    def encode(some: Sequence[RgbImage]) -> None:
+        for encoding in (bench.images.clip, bench.images.sam):
+            encoding.encode([encoding.prepare(image) for image in some])
+
+    return {size: size / bench.seconds(lambda size=size: encode(images[:size])) for size in sizes}
 
 
 def stock_encoder(encoder: ImageEncoder) -> ImageEncoderViT:
@@ -159,7 +167,7 @@ def example_loop(bench: Bench, images: Sequence[RgbImage], stock: ImageEncoderVi
     with torch.inference_mode(), compute.autocast():
         for image in images:
             for prompt in PROMPTS:
-                clip, sam = (compute.upload(part[None]) for part in bench.images.prepare(image))
+                clip, sam = bench.prepared(image)
                 ids = compute.upload(bench.engine._tokenizer([prompt]))
                 prediction = model(clip, ids, sam if stock is None else stock(sam))
                 (masks_to_image(prediction.low_res_logits, letterbox) >= 0).cpu()

@@ -139,14 +139,12 @@ def quality(compared: dict[str, Pipeline], scenes: SceneSet, count: int) -> dict
 def stages(engine: SamMiEngine, image: RgbImage, labels: Sequence[str], repeats: int = REPEATS) -> dict[str, float]:
     """Median milliseconds of each stage for one image; the labels are known."""
     model, images = engine._model, engine._images
-    clip, sam = (part[None] for part in images.prepare(image))
+    clip, sam = (encoding.prepare(image)[None] for encoding in (images.clip, images.sam))
     encoders: dict[str, Callable[[], Any]] = {
-        "resize and normalise": lambda: images.prepare(image),
-        "CLIP's image encoder": lambda: model.clip.encode_patches(clip),
+        "resize and normalise": lambda: (images.clip.prepare(image), images.sam.prepare(image)),
+        "CLIP's image encoder": lambda: engine._label_clip.encode([clip[0]]),
         "SAM's image encoder": lambda: encode_image(model.sam, sam),
     }
-    if (own := engine._own_clip) is not None:
-        encoders["CLIP's blocks for labels"] = lambda: own.encode_behind(model.clip, clip)
     found: dict[str, list[float]] = {}
     for _ in range(repeats):
         for name, work in encoders.items():

@@ -58,12 +58,12 @@ class SamMiEngine(SspSamEngine):
         super().__init__(model, tokenizer, name=name, version=version, device=device, thresholds=thresholds, cache=cache, options=options)
         self._prefers_lists = prefers_lists
         self._proposer = Proposer(self._model, tokenizer, preset, self._compute)
-        self._network, self._own_clip = network, None
+        self._network, self._label_clip = network, self._images.clip
         if network is not None:
             self._proposer = TrainedProposer(self._model, network, tokenizer, preset, self._compute)
-            self._own_clip = network.own_clip
-        if self._own_clip is not None:
-            self._compute.reduce(self._own_clip.visual)
+            if network.own_clip is not None:
+                self._compute.reduce(network.own_clip.visual)
+                self._label_clip = self._images.clip_behind_stem("sam-mi", network.own_clip)
 
     def networks(self) -> dict[str, nn.Module]:
         """See :meth:`models.ssp_sam.engine.SspSamEngine.networks`."""
@@ -86,7 +86,4 @@ class SamMiEngine(SspSamEngine):
 
     def label_features(self, image: RgbImage) -> ImageFeatures:
         """What label lists are answered from: SAM's features, and those of CLIP as the network learned it."""
-        features = self._image_features(image)
-        if self._own_clip is None:
-            return features
-        return features._replace(clip_tokens=self._images.clip_tokens(image, self._own_clip, "sam-mi"))
+        return self._images.features(image, self._label_clip)

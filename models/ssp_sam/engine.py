@@ -143,7 +143,7 @@ class SspSamEngine:
         """See :meth:`models.image_vectors.DescribingEngine.describe`: the mean of CLIP's patches."""
         check_rgb_image(image)
         with self._answering():
-            vector = self._image_features(image).clip_tokens[0, 1:].float().mean(dim=0)
+            vector = self._images.clip_tokens(image)[0, 1:].float().mean(dim=0)
             return F.normalize(vector, dim=0).cpu().numpy()
 
     def segment_from_points(
@@ -187,7 +187,7 @@ class SspSamEngine:
         check_rgb_image(image)
         if not phrases:
             return
-        features = self._image_features(image)
+        features = self._images.features(image)
         for start in range(0, len(phrases), DECODED_AT_ONCE):
             batch = phrases[start : start + DECODED_AT_ONCE]
             decoded = run_in_parts(lambda part: self._decode_phrases(features, part), batch, release=self._compute.release)
@@ -201,9 +201,6 @@ class SspSamEngine:
         presence, qualities = self._presence(prediction).tolist(), prediction.predicted_iou.clamp(0, 1).tolist()
         relevances = [None] * len(phrases) if prediction.relevance is None else prediction.relevance
         return list(map(_Decoded, prediction.low_res_logits, presence, qualities, relevances))
-
-    def _image_features(self, image: RgbImage) -> ImageFeatures:
-        return self._images.features(image)
 
     def _sam_letterbox(self, image: RgbImage) -> Letterbox:
         return sam_letterbox((image.shape[0], image.shape[1]), self._model.config.sam.image_size)
@@ -236,7 +233,7 @@ class SspSamEngine:
     def _from_prompts(self, image: RgbImage, points: npt.NDArray[np.float64], labels: npt.NDArray[np.integer]) -> list[Segment | None]:
         letterbox = self._sam_letterbox(image)
         segments: list[Segment | None] = []
-        for low_res, guess in self._decode_prompts(self._image_features(image).sam, letterbox, points, labels):
+        for low_res, guess in self._decode_prompts(self._images.sam_features(image), letterbox, points, labels):
             mask = _to_mask(low_res, letterbox)
             segments.append(Segment("", mask, float(guess.clamp(0, 1))) if mask.any() else None)
         return segments

@@ -1,9 +1,8 @@
-"""From images to their features: prepared by each caller, encoded in batches that concurrent callers share, kept by content."""
+"""Everything of SSP-SAM that depends on the image alone: CLIP's features and SAM's, each encoded only where it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -13,20 +12,16 @@ from models.devices import Compute
 from models.digests import image_digest
 from models.embedding_cache import EmbeddingCache, Features
 from models.engine_options import EngineOptions
-from models.micro_batching import MicroBatcher
-from models.out_of_memory import run_in_parts
 from models.preprocess import clip_image, clip_letterbox, sam_image, sam_letterbox
 from models.ssp_sam.clip_surgery import PatchBlocks
+from models.ssp_sam.image_encoding import ImageEncoding
 from models.ssp_sam.model import ImageFeatures, SspSam
-from models.ssp_sam.sam_masks import SamFeatures
+from models.ssp_sam.sam_masks import SamFeatures, encode_image
 from models.types import RgbImage
-
-Prepared = tuple[Tensor, Tensor]
-"""One image for CLIP and for SAM, float ``[3, S, S]`` each, in main memory."""
 
 
 class ImageSide:
-    """Everything of SSP-SAM that depends on the image alone. Safe to share between threads.
+    """The image encoders. A click needs no CLIP, and a list of labels may read the image with other blocks of it.
 
     Args:
         model: the network, in place on the device and in evaluation mode.
@@ -41,73 +36,64 @@ class ImageSide:
 
     def __init__(self, model: SspSam, *, version: str, compute: Compute, cache: EmbeddingCache, options: EngineOptions) -> None:
         self._model = model
-        self._compute = compute
-        self._cache = cache
+        self._compute, self._cache, self._options = compute, cache, options
         # Features of another precision are other features, also on disk.
         self._key = f"{version}-{str(compute.dtype).removeprefix('torch.')}" if compute.is_reduced else version
         if options.compiled:
             self._compile()
-        largest = options.images_at_once(compute.device.type)
-        self._shared = MicroBatcher(self.encode, largest=largest, wait_seconds=options.micro_batch_wait_seconds) if largest > 1 else None
+        self.clip = self._encoding("clip", self._for_clip, lambda canvas: {"clip_tokens": model.clip.encode_patches(canvas)})
+        self.sam = self._encoding("sam", self._for_sam, lambda canvas: _present(encode_image(model.sam, canvas)))
 
-    def features(self, image: RgbImage) -> ImageFeatures:
-        """Features of one image uint8 ``[H, W, 3]``, on the device. Threads that ask for one image at once have it encoded once."""
-        known = self._cache.get(f"{self._key}-{image_digest(image)}", lambda: self._make(image))
-        return _unpack({name: self._compute.upload(part) for name, part in known.items()})
+    def clip_behind_stem(self, name: str, blocks: PatchBlocks) -> ImageEncoding:
+        """CLIP's image tower with other blocks than the model's.
 
-    def clip_tokens(self, image: RgbImage, blocks: PatchBlocks, name: str) -> Tensor:
-        """What other blocks of CLIP's image tower see in an image: float ``[1, 1 + N, E]``, kept like the features.
+        Args:
+            name: of these blocks, for the cache.
+            blocks: in place on the device.
+        """
+        tower = self._model.clip
+        return self._encoding(f"clip-{name}", self._for_clip, lambda canvas: {"clip_tokens": blocks.encode_behind(tower, canvas)})
+
+    def features(self, image: RgbImage, clip: ImageEncoding | None = None) -> ImageFeatures:
+        """Features of one image, on the device.
 
         Args:
             image: uint8 ``[H, W, 3]``.
-            blocks: in place on the device.
-            name: of these blocks, for the cache.
+            clip: reads the image in place of the model's own CLIP.
         """
+        digest = image_digest(image)
+        return ImageFeatures((clip or self.clip)(image, digest)["clip_tokens"], SamFeatures(**self.sam(image, digest)))
 
-        def make() -> Features:
-            for_clip, _ = self.prepare(image)
-            with torch.inference_mode(), self._compute.autocast():
-                return {"clip_tokens": blocks.encode_behind(self._model.clip, self._compute.upload(for_clip[None])).cpu()}
+    def sam_features(self, image: RgbImage) -> SamFeatures:
+        """What SAM alone knows of an image uint8 ``[H, W, 3]``, on the device."""
+        return SamFeatures(**self.sam(image, image_digest(image)))
 
-        known = self._cache.get(f"{self._key}-{name}-{image_digest(image)}", make)
-        return self._compute.upload(known["clip_tokens"])
+    def clip_tokens(self, image: RgbImage) -> Tensor:
+        """What CLIP alone sees in an image uint8 ``[H, W, 3]``: float ``[1, 1 + N, E]``, on the device."""
+        return self.clip(image, image_digest(image))["clip_tokens"]
 
-    def prepare(self, image: RgbImage) -> Prepared:
-        """Resize, normalise and pad for both encoders; uint8 ``[H, W, 3]``."""
-        clip, sam, size_hw = self._model.config.clip, self._model.config.sam, (image.shape[0], image.shape[1])
-        for_clip = clip_image(image, clip_letterbox(size_hw, clip.image_size, clip.letterbox))
-        return for_clip, sam_image(image, sam_letterbox(size_hw, sam.image_size))
+    def _encoding(self, name: str, prepare: Callable[[RgbImage], Tensor], encode: Callable[[Tensor], Features]) -> ImageEncoding:
+        return ImageEncoding(f"{self._key}-{name}", prepare, encode, compute=self._compute, cache=self._cache, options=self._options)
 
-    def encode(self, images: Sequence[Prepared]) -> list[Features]:
-        """Features of each image, in main memory; in smaller batches when memory runs out."""
-        return list(run_in_parts(self._encode_batch, images, release=self._compute.release))
+    def _for_clip(self, image: RgbImage) -> Tensor:
+        """Resized, normalised and padded for CLIP, float ``[3, S, S]``."""
+        config = self._model.config.clip
+        return clip_image(image, clip_letterbox((image.shape[0], image.shape[1]), config.image_size, config.letterbox))
+
+    def _for_sam(self, image: RgbImage) -> Tensor:
+        """The same for SAM."""
+        return sam_image(image, sam_letterbox((image.shape[0], image.shape[1]), self._model.config.sam.image_size))
 
     def _compile(self) -> None:
         self._model.sam.image_encoder.compile_blocks()
+        canvas = self._for_sam(np.zeros((1, 1, 3), np.uint8))
         try:
-            self._encode_batch([self.prepare(np.zeros((1, 1, 3), np.uint8))])
+            with torch.inference_mode(), self._compute.autocast():
+                encode_image(self._model.sam, self._compute.upload(canvas[None]))
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise ValueError(f"SAM's image encoder cannot be compiled here ({reason}); switch compilation off") from error
 
-    def _make(self, image: RgbImage) -> Features:
-        if self._shared is not None:
-            return self._shared(lambda: self.prepare(image))
-        return self.encode([self.prepare(image)])[0]
 
-    def _encode_batch(self, images: Sequence[Prepared]) -> list[Features]:
-        for_clip, for_sam = (self._compute.upload(torch.stack(part)) for part in zip(*images, strict=True))
-        with torch.inference_mode(), self._compute.autocast():
-            features = self._model.encode_images(for_clip, for_sam)
-        return list(_split(features))
-
-
-def _split(features: ImageFeatures) -> Iterator[Features]:
-    """Features of B images -> one by one, as copies in main memory that do not keep the batch alive."""
-    parts: dict[str, Any] = {"clip_tokens": features.clip_tokens, **features.sam._asdict()}
-    for image in range(len(features.clip_tokens)):
-        yield {name: part[image : image + 1].to("cpu", copy=True) for name, part in parts.items() if part is not None}
-
-
-def _unpack(parts: Features) -> ImageFeatures:
-    return ImageFeatures(parts["clip_tokens"], SamFeatures(parts["embedding"], parts.get("skip8"), parts.get("skip4")))
+def _present(features: SamFeatures) -> Features:
+    return {name: part for name, part in features._asdict().items() if part is not None}

@@ -117,6 +117,14 @@ def test_a_second_prompt_on_a_known_image_runs_no_image_encoder():
     assert (one.clip_runs, one.sam_runs) == (2, 2)
 
 
+def test_clicks_wait_for_sam_alone_and_descriptions_for_clip_alone():
+    clicked, described = setup(), setup()
+    clicked.engine.segment_from_points(picture(), np.array([[5.0, 5.0]]), np.array([True]))
+    described.engine.describe(picture())
+    assert (clicked.clip_runs, clicked.sam_runs) == (0, 1)
+    assert (described.clip_runs, described.sam_runs) == (1, 0)
+
+
 def test_answered_phrases_leave_no_masks_in_memory_but_those_of_their_segments():
     one = setup()
     held = []

@@ -142,16 +142,17 @@ def test_clicks_and_boxes_are_decoded_in_smaller_batches_when_memory_runs_out(mo
 
 
 def test_a_shared_run_of_the_encoders_is_halved_when_memory_runs_out(model):
-    engine, expected = engine_of(model, micro_batch=8), [engine_of(model)._images.encode([prepared]) for prepared in prepared_images(model)]
+    engine = engine_of(model, micro_batch=8)
+    expected = [engine_of(model)._images.sam.encode([prepared]) for prepared in prepared_images(model)]
     with room_for(model.sam.image_encoder, 2) as tried:
-        found = engine._images.encode(prepared_images(model))
+        found = engine._images.sam.encode(prepared_images(model))
     assert tried == [5, 2, 2, 1]
     for one, (other,) in zip(found, expected, strict=True):
         assert torch.allclose(one["embedding"], other["embedding"], atol=1e-4)
 
 
 def prepared_images(model: SspSam):
-    return [engine_of(model)._images.prepare(picture(seed)) for seed in range(5)]
+    return [engine_of(model)._images.sam.prepare(picture(seed)) for seed in range(5)]
 
 
 @pytest.mark.parametrize("micro_batch", [pytest.param(1, id="alone"), pytest.param(8, id="in shared batches")])
@@ -174,7 +175,7 @@ def test_reduced_precision_answers_almost_the_same(model, precision):
 def test_features_of_another_precision_are_never_taken_from_the_cache(model, tmp_path):
     engine_of(model, cache_dir=tmp_path).segment(picture(0), PHRASES)
     engine_of(model, cache_dir=tmp_path, precision="bf16").segment(picture(0), PHRASES)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 4  # of both encoders
 
 
 def test_positions_are_exact_under_autocast(model):
