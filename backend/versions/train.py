@@ -229,7 +229,10 @@ def _configuration(settings: Settings) -> FineTuneConfig:
 
     made_by = str(find_weights(weights_place(settings)).manifest.get("config", ""))
     config = published_finetuning() if made_by.startswith(_PUBLISHED) else FineTuneConfig()
-    return replace(config, device=settings.device, steps=settings.train_steps or config.steps)
+    config = replace(config, device=settings.device)
+    if settings.train_steps is None:
+        return config
+    return replace(config, steps=settings.train_steps, label_steps=min(settings.train_steps, config.label_steps))
 
 
 def _models(settings: Settings) -> Learner:
