@@ -1,6 +1,7 @@
 """Words alone against words corrected by SAM's masks, on the same weights and the same scenes that training never saw.
 
-Run alone: ``.venv/bin/python benchmarks/label_lists.py --scenes 100``. The peer is the plain map of cosines of the same weights.
+Run alone: ``.venv/bin/python benchmarks/label_lists.py --scenes 100``. The peer is the plain map of cosines of the same weights. Below, the
+same by length of the list: people ask for three labels as well as for a hundred.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from models.data.emoji_scenes import CLASSES, SceneSet
 from models.embedding_cache import EmbeddingCache
 from models.evaluation_splits import prepare_split
-from models.proposal_evaluation import evaluate_label_lists, labelled_scenes
+from models.proposal_evaluation import evaluate_label_lists, evaluate_short_lists, labelled_scenes
 from models.proposals import Proposals
 from models.sam_mi.presets import Preset, preset_for
 from models.sam_mi.weights import build_engine
@@ -26,6 +27,8 @@ from models.weights_folder import WeightsFolder, find_weights
 
 SCENES_OF_A_SPLIT = 500
 """As many as ``wordmask evaluate`` makes, so that both share the folder."""
+LENGTHS = (1, 3, 8, 16, 32, 100)
+"""Of lists."""
 
 
 def main() -> None:
@@ -52,7 +55,14 @@ def main() -> None:
         print(f"{name:16}" + "".join(f"{row[column]:24.3f}" for column in columns))
     gain = 100 * (figures["zero-training"]["miou"] - figures["words alone"]["miou"])
     print(f"zero-training is {gain:+.2f} mIoU from words alone")
-    print(json.dumps({"version": folder.version, "split": arguments.split, "gain_miou": gain, "modes": figures}))
+    lengths = by_length(folder, scenes, arguments.scenes, cache, preset)
+    print("\nmIoU of the listed labels that an image shows (labels per image that were found though it does not show them)")
+    print(f"{'labels':16}" + "".join(f"{mode:>24}" for mode in next(iter(lengths.values()))))
+    for length, row in lengths.items():
+        cells = (f"{one['miou']:.3f} ({one['false_labels']:.2f})" for one in row.values())
+        print(f"{length:<16}" + "".join(f"{cell:>24}" for cell in cells))
+    told = {"version": folder.version, "split": arguments.split, "gain_miou": gain, "modes": figures, "by_length": lengths}
+    print(json.dumps(told))
 
 
 def measure(folder: WeightsFolder, scenes: SceneSet, count: int, cache: EmbeddingCache, preset: Preset, *, trained: bool) -> dict[str, Any]:
@@ -68,6 +78,21 @@ def measure(folder: WeightsFolder, scenes: SceneSet, count: int, cache: Embeddin
 
     scores = evaluate_label_lists(propose, labelled_scenes(scenes, CLASSES, count), tuple(CLASSES))
     return {**scores, "ms": 1000 * seconds / scores["images"]}
+
+
+def by_length(
+    folder: WeightsFolder, scenes: SceneSet, count: int, cache: EmbeddingCache, preset: Preset
+) -> dict[int, dict[str, dict[str, float]]]:
+    """Length of the list -> mode -> figures."""
+    modes = {"zero-training": False, **({"trained": True} if "sam_mi" in folder.manifest else {})}
+    engines = {mode: build_engine(folder, torch.device("cpu"), cache, preset=preset, trained=trained) for mode, trained in modes.items()}
+    return {
+        length: {
+            mode: evaluate_short_lists(engine.propose, labelled_scenes(scenes, CLASSES, count), tuple(CLASSES), length)
+            for mode, engine in engines.items()
+        }
+        for length in LENGTHS
+    }
 
 
 if __name__ == "__main__":

@@ -132,6 +132,39 @@ def evaluate_label_lists(
     return evaluation.scores()
 
 
+def evaluate_short_lists(propose: Propose, images: Iterable[LabelledImage], labels: Sequence[str], length: int) -> dict[str, float]:
+    """Ask every image for a list of its own: up to half of it what the image shows, the rest what it does not. The unlisted is nothing.
+
+    Args:
+        propose: answers.
+        images: with the labels that they may show.
+        labels: all of them.
+        length: of each list.
+
+    Returns:
+        ``miou`` over the listed labels that their image shows; ``false_labels``: per image, those found though it does not show them.
+    """
+    ious: list[float] = []
+    false_labels = count = 0
+    for count, wanted in enumerate(images, start=1):
+        places = _draw_list(wanted, len(labels), length, np.random.default_rng(count))
+        found = propose(wanted.image, [labels[place] for place in places]).label_map
+        for number, place in enumerate(places, start=1):
+            truth, answer = wanted.label_map == place + 1, found == number
+            if truth.any():
+                ious.append(float(np.count_nonzero(truth & answer) / np.count_nonzero(truth | answer)))
+            else:
+                false_labels += int(answer.any())
+    return {"miou": float(np.mean(ious)), "false_labels": false_labels / count}
+
+
+def _draw_list(wanted: LabelledImage, labels: int, length: int, rng: np.random.Generator) -> list[int]:
+    shown = np.unique(wanted.label_map[wanted.label_map > 0]) - 1
+    named = rng.permutation(shown)[: -(-length // 2)]
+    others = rng.permutation(np.setdiff1d(np.arange(labels), shown))[: length - len(named)]
+    return [int(place) for place in rng.permutation(np.concatenate([named, others]))]
+
+
 def labelled_scenes(scenes: SceneSet, labels: Sequence[str], count: int | None = None) -> Iterator[LabelledImage]:
     """Emoji scenes with the label of every pixel; the first ``count`` of a set, or all.
 

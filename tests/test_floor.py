@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from models import ModelCard, load_engine
-from models.data.scene_folder import load_scenes
+from models import ModelCard, ProposingEngine, load_engine
+from models.data.emoji_scenes import CLASSES
+from models.data.scene_folder import SampleScene, load_scenes
 from models.evaluation import evaluate_prompts, evaluate_referring
 from models.figures import Figures, SplitScores
+from models.proposal_evaluation import LabelledImage, evaluate_short_lists
 
 ROOT = Path(__file__).parents[1]
 CARD = ROOT / "models" / "weights" / "tiny" / "MODEL_CARD.md"
@@ -31,6 +34,10 @@ FLOORS = {
     "prompts.box.miou": 0.78,
 }
 """Figure -> lowest value on the fixed scenes. Some points below the card's figure, for chance: 100 scenes are few."""
+
+LIST_FLOORS = {4: 0.5, 16: 0.5, 100: 0.5}
+"""Length of a label list -> least mean IoU of what it names, on the first scenes."""
+LIST_SCENES = 30
 
 MOST_BELOW_THE_CARD = 0.08
 """A floor further below than this would let a worse model pass."""
@@ -61,6 +68,25 @@ def test_there_are_a_hundred_fixed_scenes(measured):
 @pytest.mark.parametrize("path", FLOORS)
 def test_a_figure_does_not_fall_below_its_floor(measured, path):
     assert figure(measured, path) >= FLOORS[path]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("length", LIST_FLOORS)
+def test_label_lists_of_every_length_are_answered(length):
+    images = [labelled(scene) for scene in load_scenes(SCENES)[:LIST_SCENES]]
+    engine = load_engine("tiny", device="cpu")
+    assert isinstance(engine, ProposingEngine)
+    scores = evaluate_short_lists(engine.propose, images, CLASSES, length)
+    assert scores["miou"] >= LIST_FLOORS[length]
+    assert scores["false_labels"] <= 1
+
+
+def labelled(scene: SampleScene) -> LabelledImage:
+    label_map = np.zeros(scene.sample.image.shape[:2], np.int32)
+    objects = tuple((CLASSES.index(name), mask) for name, mask in zip(scene.classes, scene.sample.objects, strict=True))
+    for place, mask in objects:
+        label_map[mask] = place + 1
+    return LabelledImage(scene.sample.image, label_map, objects)
 
 
 @pytest.mark.parametrize("path", FLOORS)

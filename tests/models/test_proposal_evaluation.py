@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models.data.emoji_scenes import CLASSES, SceneSet
-from models.proposal_evaluation import LabelledImage, evaluate_label_lists, labelled_scenes
+from models.proposal_evaluation import LabelledImage, evaluate_label_lists, evaluate_short_lists, labelled_scenes
 from models.proposals import Proposals, ProposalStages
 from models.types import Segment
 from tests.emoji_world import write_split
@@ -49,6 +50,30 @@ def test_the_right_answer_scores_one_everywhere(scenes):
     assert scores["points_per_image"] == 5
     assert scores["sam_masks_per_object"] == pytest.approx(2 * scores["joined_masks_per_object"])
     assert scores["proposals_per_image"] == scores["objects"] / 4
+
+
+@pytest.mark.parametrize("length", [1, 4, 60])
+def test_a_short_list_is_scored_by_what_it_names(scenes, length: int):
+    images = list(labelled_scenes(scenes, LABELS))
+    asked: list[list[str]] = []
+
+    def right(image, labels):
+        asked.append(labels)
+        (wanted,) = (one for one in images if one.image is image)
+        places = [LABELS.index(label) + 1 for label in labels]
+        label_map = np.zeros_like(wanted.label_map)
+        for number, place in enumerate(places, start=1):
+            label_map[wanted.label_map == place] = number
+        return replace(answer(wanted), label_map=label_map)
+
+    def everywhere(image, labels):
+        return replace(answer(images[0]), label_map=np.ones(image.shape[:2], np.int32))
+
+    assert evaluate_short_lists(right, images, LABELS, length) == {"miou": 1.0, "false_labels": 0.0}
+    assert all(len(set(one)) == length for one in asked)
+    wrong = evaluate_short_lists(everywhere, images, LABELS, length)
+    assert 0 <= wrong["miou"] < 0.5
+    assert 0 <= wrong["false_labels"] <= 1
 
 
 def test_no_answer_finds_nothing_and_is_right_about_the_background_alone(scenes):
