@@ -118,13 +118,16 @@ class TaskBuilder:
         where: Place = place(task=task["id"], annotation=chosen.id)
         marks = read_marks(regions, loaded.size_hw, where)
         findings += marks.findings
-        labels = [label for _, label in label_targets(plan, image.name)]
+        asked = list(label_targets(plan, image.name))
+        labels = [label for _, label in asked]
         told = {
             "task": task["id"],
             "annotation": chosen.id,
             "annotator": chosen.annotator,
             "ground_truth": chosen.is_ground_truth or None,
             "digest": digest,
+            # A version is measured as its project is served.
+            "in_words": any(control.model == "ssp-sam" for control, _ in asked) or None,
         }
         sample = Sample(
             image=str(self.kept.path(digest).resolve()),

@@ -91,6 +91,17 @@ def test_words_of_a_label_come_from_the_config(label_studio: Studio, update: Dat
     assert second == {"Dog": (1,), "kitten": ()}, "of several words nobody knows which one the region is"
 
 
+@pytest.mark.parametrize(("model", "expected"), [("", None), (' model="sam-mi"', None), (' model="ssp-sam"', True)])
+def test_a_control_that_asks_in_words_is_measured_in_words(
+    label_studio: Studio, update: DatasetUpdate, model: str, expected: bool | None
+) -> None:
+    label_studio.project["label_config"] = CONFIG.replace('<BrushLabels name="mask"', f'<BrushLabels name="mask"{model}')
+    label_studio.annotate(label_studio.add_task(), brush("Cat"))
+    update.whole_project(1)
+    (sample,) = samples(update)
+    assert sample.attributes.get("in_words") is expected
+
+
 def test_a_task_with_a_list_of_images_gives_a_sample_for_each(label_studio: Studio, update: DatasetUpdate) -> None:
     label_studio.project["label_config"] = CONFIG.replace('value="$image"', 'valueList="$images"')
     one, two = (label_studio.tasks[label_studio.add_task(colour)]["data"]["image"] for colour in ((1, 1, 1), (2, 2, 2)))

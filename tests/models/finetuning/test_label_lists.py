@@ -59,6 +59,10 @@ def test_an_engine_that_prefers_lists_is_measured_as_it_serves_a_project_of_labe
     engine.calls.clear()
     score_engine(engine, as_list)
     assert {method for method, _ in engine.calls} == {"propose"}
+    engine.calls.clear()
+    # A control may say that it wants words.
+    score_engine(engine, [replace(one, sample=replace(one.sample, attributes={"in_words": True})) for one in as_list])
+    assert {method for method, _ in engine.calls} == {"segment"}
     engine.prefers_lists = False
     engine.calls.clear()
     score_engine(engine, as_list)
