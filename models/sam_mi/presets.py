@@ -93,7 +93,7 @@ def tiny_preset() -> Preset:
     """For the shipped model, measured on its validation scenes."""
     return Preset(
         temperature=None, background_cosine=0.45, background_words=(), templates="plain", fewest_points=0, mask_tokens=(0,), mask_iou=0.2,
-        stability=0.2, correction=16.0, trained_correction=8.0,
+        stability=0.2, correction=16.0, trained_correction=2.0, trained_yes=0.45, close_labels=12,
     )  # fmt: skip
 
 
