@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from models.sam_mi.config import SamMiConfig
 
-LABELS_AT_ONCE = 16
-"""Outside of training so many labels are decoded together; at four times the grid they are large."""
+LABELS_AT_ONCE = 6
+"""Outside of training so many labels are decoded together: at four times the grid they are large, and more leave a processor's cache."""
 _CHANNELS_PER_GROUP = 16
 
 

@@ -72,23 +72,21 @@ class SamMi(nn.Module):
             nn.init.zeros_(self.decoder.head.weight)
             nn.init.zeros_(self.decoder.head.bias)  # type: ignore[arg-type]  # made with a bias
 
-    def forward(self, image: ImageMaps, text: Tensor, masks: MaskInput, close_labels: int | None = None) -> Tensor:
+    def forward(self, image: ImageMaps, text: Tensor, masks: MaskInput) -> Tensor:
         """Score every label at every cell.
 
         Args:
             image: maps of B images.
             text: float ``[T, E]`` of length 1, any T: the same labels for all images; or ``[B, T, E]``: each image's own.
             masks: SAM's, over CLIP's canvas.
-            close_labels: only so many are looked at closely; ``None``, or more than the configuration allows: as many as that.
 
         Returns:
             logits float ``[B, T, 4g, 4g]``, one sigmoid per label.
         """
         cost = cost_map(F.normalize(image.features, dim=1), text)
-        most = min(close_labels or self.config.most_labels, self.config.most_labels)
-        if cost.shape[1] <= most:
+        if cost.shape[1] <= self.config.most_labels:
             return self._score(image, cost, text, masks)
-        labels = cost.amax(dim=(2, 3)).topk(most).indices.sort().values
+        labels = cost.amax(dim=(2, 3)).topk(self.config.most_labels).indices.sort().values
         rows = torch.arange(len(cost), device=cost.device)[:, None]
         logits = self._score(image, cost[rows, labels], text.expand(len(cost), -1, -1)[rows, labels], masks)
         everything = logits.new_full((*cost.shape[:2], *logits.shape[2:]), UNSEEN_LOGIT)

@@ -59,7 +59,9 @@ class Preset:
     correction: float = 2.0
     """Lambda: how strongly masks smooth the map of words; 0 leaves it alone."""
     close_labels: int | None = None
-    """The trained network looks closely at so many labels, those with the strongest cosine anywhere; ``None``: as many as it may."""
+    """The trained network looks closely at so many labels, those that words hold most probable; ``None``: all that it may."""
+    close_probability: float = 0.0
+    """And only at those that the words hold this probable somewhere."""
     trained_correction: float = 0.0
     """The same after a trained network has had its say."""
     trained_yes: float = 0.5
@@ -72,7 +74,7 @@ class Preset:
         if self.background_cosine is None and not self.background_words:
             raise ValueError("Preset needs background_cosine or background_words: a single label would otherwise win every pixel")
         shares = ("mask_iou", "stability", "mask_nms", "duplicate_iou", "part_containment", "largest_join", "score", "proposal_nms")
-        for name in (*shares, "trained_yes"):
+        for name in (*shares, "trained_yes", "close_probability"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"Preset.{name} is a share, 0..1, found {getattr(self, name)}")
         for name in ("correction", "trained_correction"):
@@ -93,7 +95,7 @@ def tiny_preset() -> Preset:
     """For the shipped model, measured on its validation scenes."""
     return Preset(
         temperature=None, background_cosine=0.45, background_words=(), templates="plain", fewest_points=0, mask_tokens=(0,), mask_iou=0.2,
-        stability=0.2, correction=16.0, trained_correction=2.0, trained_yes=0.45, close_labels=12,
+        stability=0.2, correction=16.0, trained_correction=2.0, trained_yes=0.45, close_labels=12, close_probability=0.3,
     )  # fmt: skip
 
 

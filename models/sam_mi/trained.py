@@ -15,7 +15,7 @@ from models.sam_mi.correction import correct
 from models.sam_mi.cost_map import Evidence, dense_features
 from models.sam_mi.heat_points import points_at_peaks
 from models.sam_mi.injection import MaskInput
-from models.sam_mi.model import ImageMaps, SamMi
+from models.sam_mi.model import UNSEEN_LOGIT, ImageMaps, SamMi
 from models.sam_mi.presets import Preset
 from models.sam_mi.proposer import Frames, Look, Proposer
 from models.sam_mi.region_points import Points
@@ -42,6 +42,8 @@ class TrainedProposer(Proposer):
         super().__init__(model, tokenizer, preset, compute)
         check_fits(network.config, model.config)
         self.network = network.to(compute.device).eval().requires_grad_(False)
+        # Its convolutions see labels as images: without reordering their channels they take a third of the time, or less, on a processor.
+        self.network.decoder.to(memory_format=torch.channels_last)
 
     def place_points(self, look: Look, features: ImageFeatures, frames: Frames) -> Points:
         """The prompter's peaks."""
@@ -57,9 +59,19 @@ class TrainedProposer(Proposer):
         soft = joined.masks.soft
         masks = MaskInput(soft.unsqueeze(0), torch.ones(1, len(soft), dtype=torch.bool, device=soft.device))
         with self.compute.autocast():
-            logits = self.network(self._maps(features, frames), look.text, masks, self.preset.close_labels)[0]
-        seen = as_evidence(logits.float(), len(look.question.names), self.preset.trained_yes)
+            close = self._close(look)
+            looked_at = self.network(self._maps(features, frames), look.text[close], masks)[0].float()
+        logits = looked_at.new_full((len(look.text), *looked_at.shape[1:]), UNSEEN_LOGIT)
+        logits[close] = looked_at
+        seen = as_evidence(logits, len(look.question.names), self.preset.trained_yes)
         return correct(seen, joined.masks, self.preset.trained_correction)
+
+    def _close(self, look: Look) -> Tensor:
+        """Which names are worth a closer look, int64 places in their order: the strongest, and all rivals."""
+        strength = look.words.labels.amax(dim=(1, 2))
+        most = min(self.preset.close_labels or len(strength), int((strength >= self.preset.close_probability).sum()))
+        rivals = torch.arange(len(strength), len(look.text), device=strength.device)
+        return torch.cat([strength.topk(most).indices.sort().values, rivals])
 
     def _maps(self, features: ImageFeatures, frames: Frames) -> ImageMaps:
         return maps_of(features, frames, sam_embedding=self.network.config.sam_embedding)

@@ -17,7 +17,7 @@ from models.sam_mi.engine import SamMiEngine
 from models.sam_mi.presets import Preset
 from models.ssp_sam.config import tiny as tiny_encoders
 from models.types import RgbImage
-from tests.models.sam_mi.networks import GENEROUS, encoders, engine, random_network
+from tests.models.sam_mi.networks import GENEROUS, eager, encoders, engine, random_network
 
 LABELS = ["cat", "dog", "car"]
 MODES = pytest.mark.parametrize("trained", [pytest.param(False, id="zero-training"), pytest.param(True, id="trained")])
@@ -194,6 +194,24 @@ def test_a_network_with_blocks_of_clip_of_its_own_spares_those_of_the_expression
     assert runs == ["own"]
     one.segment(picture(), ["the red car"])
     assert runs == ["own", "shared"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param({"close_labels": 2}, 2, id="the most probable two"),
+        pytest.param({"close_labels": None}, 5, id="as many as there are"),
+        pytest.param({"close_labels": 9}, 5, id="no more than there are"),
+        pytest.param({"close_labels": None, "close_probability": 1.0}, 0, id="none is probable"),
+    ],
+)
+def test_the_network_looks_at_what_the_words_hold_probable(options, expected):
+    network, seen = eager(random_network(tiny_network())), []
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[1])))
+    one = engine(replace(GENEROUS, **options), trained=True, network=network)
+    assert_sound(found := one.propose(picture(), [*LABELS, "tree", "house"]), picture())
+    assert seen == [expected]
+    assert len(set(np.unique(found.label_map)) - {0}) <= expected
 
 
 def test_a_label_is_encoded_once():

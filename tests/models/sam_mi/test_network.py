@@ -58,15 +58,6 @@ def test_images_may_be_asked_for_different_labels():
             torch.testing.assert_close(made(alone, words[row], own)[0], one, atol=1e-4, rtol=0)
 
 
-def test_a_caller_may_have_fewer_labels_looked_at_but_not_more_than_the_network_allows():
-    config = replace(contract(), most_labels=4)
-    network = random_network(config)
-    with torch.no_grad():
-        for most, expected in ((None, 4), (2, 2), (4, 4), (100, 4)):
-            seen = network(maps(config), texts(6), masks(), most).amax(dim=(2, 3)) > -100
-            assert (seen.sum(dim=1) == expected).all()
-
-
 def test_labels_in_parts_give_what_all_at_once_give(monkeypatch):
     made = random_network(open_gates=True)
     with torch.no_grad():

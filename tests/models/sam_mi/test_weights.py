@@ -17,7 +17,6 @@ from models.sam_mi.config import contract
 from models.sam_mi.config import tiny as tiny_network
 from models.sam_mi.engine import SamMiEngine
 from models.sam_mi.model import SamMi
-from models.sam_mi.presets import tiny_preset
 from models.sam_mi.weights import PREFIX, build_engine, write_joined_folder
 from models.ssp_sam.config import tiny as tiny_encoders
 from models.ssp_sam.engine import Thresholds
@@ -26,7 +25,7 @@ from models.ssp_sam.tokenizer import PhraseTokenizer
 from models.ssp_sam.weights import write_weights_folder
 from models.weights_folder import WeightsFolder
 from models.weights_tensors import save_delta
-from tests.models.sam_mi.networks import TOKENIZER, eager, engine, random_network
+from tests.models.sam_mi.networks import GENEROUS, TOKENIZER, eager, engine, random_network
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
@@ -67,10 +66,11 @@ def test_a_folder_of_ssp_sam_alone_answers_label_lists_without_training(base):
     assert engine.propose(IMAGE, ["cat", "dog"]).labels == ("cat", "dog")
 
 
-def test_an_engine_of_both_answers_as_the_networks_that_were_written(networks, joined):
+def test_an_engine_of_both_answers_as_the_networks_that_were_written(networks, joined, monkeypatch):
+    monkeypatch.setattr("models.sam_mi.weights.preset_for", lambda name: GENEROUS)
     model, network, tokenizer = networks
     loaded = load_engine(joined, device="cpu")
-    direct = engine(tiny_preset(), trained=True, model=model, network=network, tokenizer=tokenizer)
+    direct = engine(GENEROUS, trained=True, model=model, network=network, tokenizer=tokenizer)
     expected, found = (one.propose(IMAGE, ["cat", "dog"]) for one in (direct, loaded))
     assert expected.label_map.any()
     assert np.array_equal(found.label_map, expected.label_map)
