@@ -107,8 +107,9 @@ def test_writing_again_replaces_the_weights_and_keeps_other_files(model, folder)
 
 def test_the_cache_goes_where_it_is_told(folder, tmp_path):
     load_engine(folder, device="cpu", cache_dir=tmp_path / "features").segment(IMAGE, ["the red car"])
-    (file,) = (tmp_path / "features").iterdir()
-    assert file.name.startswith("mine-0.1.0+")
+    names = sorted(file.name.split("-") for file in (tmp_path / "features").iterdir())
+    assert [encoder for _, _, encoder, _ in names] == ["clip", "sam"]
+    assert all(f"{name}-{version}".startswith("mine-0.1.0+") for name, version, _, _ in names)
 
 
 def test_a_profile_is_found_by_name_among_those_that_ship(model, tmp_path, monkeypatch):
