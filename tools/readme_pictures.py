@@ -30,8 +30,9 @@ def main() -> int:
 
 
 def _side_by_side(pictures: list[Image.Image]) -> Image.Image:
-    gap = 6
-    strip = Image.new("RGB", (sum(p.width + gap for p in pictures) - gap, max(p.height for p in pictures)), "white")
+    gap, height = 6, max(picture.height for picture in pictures)
+    pictures = [one.resize((round(one.width * height / one.height), height), Image.Resampling.LANCZOS) for one in pictures]
+    strip = Image.new("RGB", (sum(p.width + gap for p in pictures) - gap, height), "white")
     left = 0
     for picture in pictures:
         strip.paste(picture, (left, 0))
