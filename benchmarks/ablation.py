@@ -32,7 +32,6 @@ from models.evaluation_splits import prepare_split
 from models.proposal_evaluation import LabelledImage, labelled_scenes
 from models.proposals import EVERYTHING
 from models.sam_mi.aggregation import JoinedMasks
-from models.sam_mi.correction import correct
 from models.sam_mi.cost_map import Evidence
 from models.sam_mi.engine import SamMiEngine
 from models.sam_mi.injection import GATES
@@ -57,8 +56,8 @@ POINT_COUNTS = (8, 16, 41, 64)
 
 Where = Literal["grid", "own"] | int
 """Which points SAM is asked at: all of the grid, our own, or so many."""
-Use = Literal["nothing", "vote", "low", "high", "both", "soft", "all"]
-"""What becomes of the masks: they vote, are injected, correct softly what is seen without them, or both of these as shipped."""
+Use = Literal["nothing", "vote", "low", "high", "both", "soft", "injected and soft", "shipped"]
+"""What becomes of the masks: they vote, are injected, correct softly what is seen, both of these, or what the weights' preset says."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +82,17 @@ ROWS = (
     Row("4", "masks of the grid, both frequencies", "both", "grid", joined=False, trained_only=True),
     Row("5", "the row before + aggregation of masks", "both", "grid"),
     Row("6", "5 at our own points", "both"),
-    Row("6s", "6 without injection, soft correction instead", "soft", trained_only=True),
-    Row("6w", "the whole as shipped: 6 and the soft correction", "all", trained_only=True),
+    Row("6i", "6 and the soft correction", "injected and soft", trained_only=True),
+    Row("6s", "the soft correction alone", "soft", trained_only=True),
+    Row("6w", "as shipped", "shipped", trained_only=True),
     Row("6v", "our masks vote by majority instead", "vote"),
-    Row("7a", "the whole, every mask eroded by 10 %", "all", damage=eroded),
-    Row("7b", "the whole, every mask shifted by 10 %", "all", damage=shifted),
-    Row("7c", "the whole, eroded and shifted", "all", damage=eroded_and_shifted),
-    Row("7d", "the whole, every mask at a random place", "all", damage=anywhere),
+    Row("7a", "as shipped, every mask eroded by 10 %", "shipped", damage=eroded),
+    Row("7b", "as shipped, every mask shifted by 10 %", "shipped", damage=shifted),
+    Row("7c", "as shipped, eroded and shifted", "shipped", damage=eroded_and_shifted),
+    Row("7d", "as shipped, every mask at a random place", "shipped", damage=anywhere),
     Row("7v", "6v, eroded and shifted", "vote", damage=eroded_and_shifted),
-    *(Row(f"8.{count}", f"the whole at {count} points", "all", count) for count in POINT_COUNTS),
-    Row("8.1024", "the whole at 1024 points", "all", "grid"),
+    *(Row(f"8.{count}", f"as shipped, at {count} points", "shipped", count) for count in POINT_COUNTS),
+    Row("8.1024", "as shipped, at 1024 points", "shipped", "grid"),
 )
 
 
@@ -111,7 +111,14 @@ class Mode:
         self.is_trained = isinstance(proposer, TrainedProposer)
         self.variants: dict[str, Proposer] = {}
         if isinstance(proposer, TrainedProposer):
-            self.variants = {"both": injecting(proposer), "low": injecting(proposer, "high"), "high": injecting(proposer, "low")}
+            strength = proposer.preset.trained_correction
+            self.variants = {
+                "both": using(proposer, inject_masks=True, trained_correction=0.0),
+                "low": using(without(proposer, "high"), inject_masks=True, trained_correction=0.0),
+                "high": using(without(proposer, "low"), inject_masks=True, trained_correction=0.0),
+                "soft": using(proposer, inject_masks=False, trained_correction=strength),
+                "injected and soft": using(proposer, inject_masks=True, trained_correction=strength),
+            }
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -119,13 +126,20 @@ class Mode:
         return tuple(row for row in ROWS if self.is_trained or not row.trained_only)
 
 
-def injecting(proposer: TrainedProposer, *shut: str) -> TrainedProposer:
-    """The same without soft correction, and with the gates of some halves of the injection shut."""
-    network: SamMi = copy.deepcopy(proposer.network)
-    for name in (gate for part in shut for gate in GATES[part]):
-        network.get_parameter(name).zero_()
+def using(proposer: TrainedProposer, *, inject_masks: bool, trained_correction: float) -> TrainedProposer:
+    """The same, with masks put to another use."""
     changed = copy.copy(proposer)
-    changed.network, changed.preset = network, replace(proposer.preset, trained_correction=0.0)
+    changed.preset = replace(proposer.preset, inject_masks=inject_masks, trained_correction=trained_correction)
+    return changed
+
+
+def without(proposer: TrainedProposer, half: str) -> TrainedProposer:
+    """The same, with the gates of one half of the injection shut."""
+    network: SamMi = copy.deepcopy(proposer.network)
+    for gate in GATES[half]:
+        network.get_parameter(gate).zero_()
+    changed = copy.copy(proposer)
+    changed.network = network
     return changed
 
 
@@ -196,8 +210,6 @@ class Case:
         if row.use == "vote":
             words = self.pixels(self.base)
             return vote(masks, words, words, self.frames.clip)
-        if row.use == "soft":
-            return self.pixels(correct(self.base, masks, self.mode.proposer.preset.trained_correction))
         # Without training the soft correction is all there is, whatever the row injects.
         proposer = self.mode.variants.get(row.use, self.mode.proposer)
         return self.pixels(proposer.refine(self.look, JoinedMasks(masks, ()), self.features, self.frames))
@@ -322,7 +334,8 @@ held-out scenes, too, masks after what the row does with them. OpenMoji is artwo
 All rows stand on the same weights. What a row leaves out is taken away by shutting its gates, or by giving the network no masks, which it
 knows from training; a network trained without that part from the start may do better than its row says. Without training, the map of words
 is the base and the soft correction by masks stands wherever masks are used; nothing is injected, hence fewer rows. The mIoU of row 6w (of
-row 6 without training) is what label lists reach.
+row 6 without training) is what label lists reach. Which of rows 6, 6i and 6s ships is chosen on validation scenes, by `inject_masks` in
+`models/sam_mi/presets.py`.
 
 "Eroded" takes the tenth of a mask's cells that lie nearest to its border, "shifted" moves it by a tenth of the root of its area in a random
 direction, always every mask, before masks are aggregated.

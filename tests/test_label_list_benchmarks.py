@@ -52,7 +52,7 @@ def test_every_row_of_the_ablation_has_a_figure_and_a_line(load, scenes, trained
     mode = ablation.Mode("mode", engine(trained=trained, model=encoders(tiny_encoders())))
     found = ablation.measure([mode], scenes, 1)
     assert set(found["mode"]) == {row.number for row in mode.rows}
-    assert len(mode.rows) == len(ablation.ROWS) - (0 if trained else 4)
+    assert len(mode.rows) == len(ablation.ROWS) - (0 if trained else 5)
     for figures in found["mode"].values():
         assert 0 <= figures["miou"] <= 100
     assert found["mode"]["1"]["points"] > found["mode"]["8.64"]["points"] == 64
@@ -67,6 +67,9 @@ def test_a_part_is_taken_away_by_shutting_its_gates_and_the_whole_stays_whole(lo
     whole, low, high = (mode.variants[name].network for name in ("both", "low", "high"))
     assert mode.variants["both"].preset.trained_correction == 0 < mode.proposer.preset.trained_correction
     assert low.high1.gate.abs().max() == 0 == high.low.cost_gate.abs().max()
+    assert mode.variants["soft"].preset.trained_correction == mode.proposer.preset.trained_correction
+    assert not mode.variants["soft"].preset.inject_masks
+    assert mode.variants["injected and soft"].preset.inject_masks
     assert min(whole.high1.gate.abs().max(), low.low.cost_gate.abs().max(), high.high2.gate.abs().max()) > 0
 
 

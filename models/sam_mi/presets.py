@@ -62,6 +62,8 @@ class Preset:
     """The trained network looks closely at so many labels, those that words hold most probable; ``None``: all that it may."""
     close_probability: float = 0.0
     """And only at those that the words hold this probable somewhere."""
+    inject_masks: bool = True
+    """Whether a trained network sees the masks, too, or only the correction after it; what is better is a matter of the weights."""
     trained_correction: float = 0.0
     """The same after a trained network has had its say."""
     trained_yes: float = 0.5
@@ -95,7 +97,8 @@ def tiny_preset() -> Preset:
     """For the shipped model, measured on its validation scenes."""
     return Preset(
         temperature=None, background_cosine=0.45, background_words=(), templates="plain", fewest_points=0, mask_tokens=(0,), mask_iou=0.2,
-        stability=0.2, correction=16.0, trained_correction=2.0, trained_yes=0.45, close_labels=12, close_probability=0.3,
+        stability=0.2, correction=16.0, inject_masks=False, trained_correction=2.0, trained_yes=0.45, close_labels=12,
+        close_probability=0.3,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from models.sam_mi.correction import correct
 from models.sam_mi.cost_map import Evidence, dense_features
 from models.sam_mi.heat_points import points_at_peaks
 from models.sam_mi.injection import MaskInput
-from models.sam_mi.model import UNSEEN_LOGIT, ImageMaps, SamMi
+from models.sam_mi.model import ImageMaps, SamMi
 from models.sam_mi.presets import Preset
 from models.sam_mi.proposer import Frames, Look, Proposer
 from models.sam_mi.region_points import Points
@@ -56,22 +56,22 @@ class TrainedProposer(Proposer):
 
     def refine(self, look: Look, joined: JoinedMasks, features: ImageFeatures, frames: Frames) -> Evidence:
         """What the network sees, made even within the masks."""
-        soft = joined.masks.soft
+        soft = joined.masks.soft if self.preset.inject_masks else joined.masks.soft[:0]
         masks = MaskInput(soft.unsqueeze(0), torch.ones(1, len(soft), dtype=torch.bool, device=soft.device))
+        close = self._close(look)
+        names, rivals = look.text[close], look.text[len(look.question.names) :]
         with self.compute.autocast():
-            close = self._close(look)
-            looked_at = self.network(self._maps(features, frames), look.text[close], masks)[0].float()
-        logits = looked_at.new_full((len(look.text), *looked_at.shape[1:]), UNSEEN_LOGIT)
-        logits[close] = looked_at
-        seen = as_evidence(logits, len(look.question.names), self.preset.trained_yes)
-        return correct(seen, joined.masks, self.preset.trained_correction)
+            logits = self.network(self._maps(features, frames), torch.cat([names, rivals]), masks)[0].float()
+        seen = correct(as_evidence(logits, len(close), self.preset.trained_yes), joined.masks, self.preset.trained_correction)
+        labels = torch.zeros_like(look.words.labels)
+        labels[close] = seen.labels
+        return Evidence(labels, seen.nothing)
 
     def _close(self, look: Look) -> Tensor:
-        """Which names are worth a closer look, int64 places in their order: the strongest, and all rivals."""
+        """Which names are worth a closer look, int64 places in their order: the strongest."""
         strength = look.words.labels.amax(dim=(1, 2))
         most = min(self.preset.close_labels or len(strength), int((strength >= self.preset.close_probability).sum()))
-        rivals = torch.arange(len(strength), len(look.text), device=strength.device)
-        return torch.cat([strength.topk(most).indices.sort().values, rivals])
+        return strength.topk(most).indices.sort().values
 
     def _maps(self, features: ImageFeatures, frames: Frames) -> ImageMaps:
         return maps_of(features, frames, sam_embedding=self.network.config.sam_embedding)

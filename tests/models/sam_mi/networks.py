@@ -27,7 +27,9 @@ from tests.models.ssp_sam.networks import perturbed
 GRID = 4
 TOKENIZER = PhraseTokenizer(16, vocabulary_of(["cat dog car tree house"]))
 
-GENEROUS = replace(tiny_preset(), mask_iou=0.0, stability=0.0, mask_nms=0.95, score=0.0, background_cosine=0.0, close_probability=0.0)
+GENEROUS = replace(
+    tiny_preset(), mask_iou=0.0, stability=0.0, mask_nms=0.95, score=0.0, background_cosine=0.0, close_probability=0.0, inject_masks=True
+)
 """Random weights are sure of nothing; with these thresholds something always comes through."""
 
 

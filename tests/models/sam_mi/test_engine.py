@@ -214,6 +214,15 @@ def test_the_network_looks_at_what_the_words_hold_probable(options, expected):
     assert len(set(np.unique(found.label_map)) - {0}) <= expected
 
 
+@pytest.mark.parametrize("inject_masks", [True, False])
+def test_the_network_sees_the_masks_where_the_preset_says_so(inject_masks):
+    network, seen = eager(random_network(tiny_network())), []
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[2].valid.shape[1]))
+    found = engine(replace(GENEROUS, inject_masks=inject_masks), trained=True, network=network).propose(picture(), LABELS)
+    assert len(found.stages.joined_masks) > 0
+    assert seen == [len(found.stages.joined_masks) if inject_masks else 0]
+
+
 def test_a_label_is_encoded_once():
     model = encoders()
     asked: list[int] = []
