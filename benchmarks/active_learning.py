@@ -1,13 +1,14 @@
 """Does correcting help, and does it matter which images are corrected? A simulated annotator in a real Label Studio, webhooks and all.
 
 Run alone: ``.venv/bin/python -m benchmarks.active_learning`` (hours), or for a trial with ``--labels 6 --pool 10 --rounds 4,8 --held-out 4
---base 4 --seeds 1 --steps 4``. The scenes are drawn with OpenMoji, artwork that the shipped weights never saw; the project has a few of its
-classes as labels. After every round the Train button is pressed, and the version that serves is measured on scenes that nobody corrects.
+--base 4 --seeds 1 --steps 4``. The scenes are drawn with OpenMoji, artwork that the shipped weights never saw. They are such as people
+gather for a project: most of what they show has one of its labels, the rest is of other classes, which nobody marks. After every round the
+Train button is pressed, and the version that serves is measured on scenes that nobody corrects.
 
 ``miou``: mean IoU over the labels that a held-out scene shows; ``strict``: also over those that were found where they are not, which
-count 0. In the domain of the weights the same is measured on scenes of artwork that they know: the gap. ``base`` is the referring mIoU
-there, which must not be forgotten. The peer of choosing by doubt is choosing at random, from the same tasks. A stopped run goes on after
-its last finished round.
+count 0. The same is measured on scenes of the same classes drawn with artwork that the weights know: the gap. ``base`` is the referring
+mIoU there on all classes, which must not be forgotten. The peer of choosing by doubt is choosing at random, from the same tasks. A stopped
+run goes on after its last finished round.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections import Counter
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -27,13 +28,17 @@ from backend.versions.line import VersionLine
 from benchmarks.learning_figure import draw_learning_curve
 from benchmarks.simulated_annotator import Annotator, Place, running
 from models import Engine, load_engine
-from models.data.emoji_scenes import SceneSet
+from models.data.emoji_scenes import CLASSES, SPLITS, SceneSet, build_bank, generate
 from models.doubt import disagreement
-from models.evaluation import evaluate_referring, union_of
-from models.evaluation_splits import prepare_split, scene_samples
+from models.evaluation import Sample, evaluate_referring, union_of
+from models.evaluation_splits import EVALUATION_SEED, prepare_split, scene_samples
 
 SCENES_OF_A_SPLIT = 500
 """As many as ``wordmask evaluate`` makes, so that both share the folder."""
+CLASSES_SEED = 0
+"""Draws the labels, and the other classes."""
+SPARE = 1.2
+"""So many times the scenes that are needed are drawn: now and then one shows none of the labels."""
 
 STRATEGIES = ("random", "doubt", "select")
 """``doubt``: as Label Studio's label stream gives tasks out; ``select``: as ``wordmask select`` does."""
@@ -44,14 +49,15 @@ PROFILE = "tiny"
 
 def main() -> None:
     options = _options()
-    scenes, known = (prepare_split(name, SCENES_OF_A_SPLIT, options.data) for name in ("openmoji", "held-out-scenes"))
-    labels = most_frequent(scenes, options.labels)
-    usable = with_labels(scenes, labels)
+    drawn = [str(name) for name in np.random.default_rng(CLASSES_SEED).permutation(CLASSES)[: options.labels + options.others]]
+    labels = sorted(drawn[: options.labels])
+    count = round(SPARE * (options.pool + options.held_out))
+    scenes, known = (project_scenes(split, drawn, count, options.data) for split in ("openmoji", "test"))
+    usable, in_domain = with_labels(scenes, labels), with_labels(known, labels)
     held_out, pools = usable[-options.held_out :], usable[: -options.held_out]
-    if len(pools) < options.pool:
-        raise SystemExit(f"only {len(pools)} scenes show one of {options.labels} labels; choose a smaller --pool, or more --labels")
-    in_domain = with_labels(known, labels)[: options.held_out]
-    measure = Measure(options.work / "measured.json", (scenes, held_out), (known, in_domain), labels, options.base)
+    everything = prepare_split("held-out-scenes", SCENES_OF_A_SPLIT, options.data)
+    base_samples = list(islice(scene_samples(everything), options.base))
+    measure = Measure(options.work / "measured.json", (scenes, held_out), (known, in_domain[: options.held_out]), labels, base_samples)
     base = measure(BASE, PROFILE)
     print(f"labels: {', '.join(labels)}", flush=True)
     print("before: " + ", ".join(f"{name} {value:.3f}" for name, value in base.items()), flush=True)
@@ -75,7 +81,8 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--labels", type=int, default=16, help="classes of the project, the most frequent ones")
+    parser.add_argument("--labels", type=int, default=16, help="classes of the project")
+    parser.add_argument("--others", type=int, default=8, help="classes that its images show as well")
     parser.add_argument("--pool", type=int, default=140, help="tasks of a project")
     parser.add_argument("--rounds", type=lambda text: [int(one) for one in text.split(",")], default=[20, 50, 100], help="corrected in all")
     parser.add_argument("--held-out", type=int, default=60, help="scenes that measure")
@@ -158,10 +165,10 @@ class Measure:
         new: scenes of the new domain, and the numbers of those that measure.
         known: the same for the domain of the weights.
         labels: of the project.
-        base: so many scenes of the known domain tell what is forgotten.
+        base: scenes of the known domain, with all that is said of them, tell what is forgotten.
     """
 
-    def __init__(self, path: Path, new: Measuring, known: Measuring, labels: Sequence[str], base: int) -> None:
+    def __init__(self, path: Path, new: Measuring, known: Measuring, labels: Sequence[str], base: Sequence[Sample]) -> None:
         self._path = path
         self._new = new
         self._known = known
@@ -176,7 +183,7 @@ class Measure:
             found = label_scores(engine, *self._new, self._labels)
             if name == BASE:
                 found |= {f"known_{figure}": value for figure, value in label_scores(engine, *self._known, self._labels).items()}
-            targets = evaluate_referring(engine, islice(scene_samples(self._known[0]), self._base))["all"].targets
+            targets = evaluate_referring(engine, self._base)["all"].targets
             measured[name] = {**found, "base": targets.miou if targets else 0.0}
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_text(json.dumps(measured, indent=1))
@@ -200,10 +207,12 @@ def label_scores(engine: Engine, scenes: SceneSet, indices: Sequence[int], label
     return {"miou": float(np.mean(there)), "strict": float(np.sum(there) / (len(there) + false_alarms))}
 
 
-def most_frequent(scenes: SceneSet, count: int) -> list[str]:
-    """The classes that most scenes show."""
-    shown = Counter(name for index in range(len(scenes)) for name in {one.name for one in scenes.meta(index).objects})
-    return sorted(sorted(shown, key=lambda name: (-shown[name], name))[:count])
+def project_scenes(split: str, classes: Sequence[str], count: int, data: Path) -> SceneSet:
+    """Scenes of a split that show some classes only; made if they are missing."""
+    told = zlib.crc32(",".join(sorted(classes)).encode())
+    bank = build_bank(data / "glyph_packages", SPLITS[split].styles).only(classes)
+    folder = data / f"project-{split}-{count}-{told:08x}"
+    return SceneSet(generate(folder, split, count, seed=EVALUATION_SEED, glyphs=bank, workers=1, progress=False))
 
 
 def with_labels(scenes: SceneSet, labels: Sequence[str]) -> list[int]:

@@ -106,8 +106,16 @@ def split_examples(examples: Sequence[Example]) -> Examples:
         return Examples(training, measuring, "validation")
     if len(training) < HELD_OUT_SHARE:
         return Examples(training, training, "training images")
-    held_out = training[::HELD_OUT_SHARE]
-    return Examples(tuple(one for one in training if one not in held_out), held_out, "held-out training images")
+    held_out, teaching = hold_out(training)
+    return Examples(teaching, held_out, "held-out training images")
+
+
+def hold_out(examples: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Every fifth example, which is to measure, and the others; of fewer than five none."""
+    if len(examples) < HELD_OUT_SHARE:
+        return (), tuple(examples)
+    held_out = tuple(examples[::HELD_OUT_SHARE])
+    return held_out, tuple(one for one in examples if one not in held_out)
 
 
 def data_digest(examples: Iterable[Example]) -> str:

@@ -19,6 +19,7 @@ from models.engine import Engine
 from models.engine_options import DEFAULT_OPTIONS
 from models.finetuning.draft import base_of, draft_folder, write_delta, write_version_manifest
 from models.finetuning.label_lists import label_list_stage
+from models.finetuning.leaning import lean_towards
 from models.finetuning.low_rank import merge_adapters
 from models.finetuning.prepare import Prepared, is_bfloat16, prepare
 from models.finetuning.request import FineTuned, FineTuneError, FineTuneProgress, FineTuning, ReportProgress
@@ -117,15 +118,16 @@ def _thresholds(run: Prepared) -> Thresholds:
     if run.model.presence_head is None or run.examples.measured_on == "training images":
         return run.thresholds
     alone = OneProcess(run.hardware.device)
-    domains = [run.measure(examples, alone).judged(run.model) for examples in (run.examples.measuring, run.replay)]
-    return Thresholds(presence=choose_threshold(domains, run.thresholds.presence))
+    own, known = (run.measure(examples, alone).judged(run.model) for examples in (run.examples.measuring, run.measuring_replay))
+    return Thresholds(presence=choose_threshold(own, known, run.thresholds.presence))
 
 
 def _conclude(run: Prepared, wall_seconds: Callable[[], float]) -> None:
     """Write the version, and measure what was written."""
     request = run.request
-    _train_label_lists(run)
     base_model, base_network, _, _ = read_networks(run.base)
+    lean_towards(base_model, run.model, run.config.base_share)
+    _train_label_lists(run)
     write_delta(request.out, joined_tensors(run.model, run.network), joined_tensors(base_model, base_network))
     entries = {"thresholds": asdict(_thresholds(run))}
     draft = draft_folder(run.base, request.out, request.version, entries)

@@ -96,8 +96,8 @@ class Meanings:
         return names
 
     def _drawn(self, example: Example, target: Target) -> dict[str, Tensor]:
-        # By the path, not the digest: two data sets may number the regions of one image differently.
-        return self._kept.get(f"{example.path}{example.view.key}-{target.id}", lambda: self._draw(example, target))
+        # By the path, too: two data sets may number the regions of one image differently.
+        return self._kept.get(f"{example.path}-{example.key}-{target.id}", lambda: self._draw(example, target))
 
     def _draw(self, example: Example, target: Target) -> dict[str, Tensor]:
         size_hw, config = example.sample.size_hw, self._config

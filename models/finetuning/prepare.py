@@ -13,8 +13,9 @@ import torch
 from models.data.dataset_folder import DatasetFolder
 from models.devices import Compute, choose_dtype
 from models.embedding_cache import EmbeddingCache
+from models.finetuning.collages import make_collages
 from models.finetuning.encoders import SplitEncoders
-from models.finetuning.examples import Example, Examples, data_digest, read_examples, sample_scene_examples, split_examples
+from models.finetuning.examples import Example, Examples, data_digest, hold_out, read_examples, sample_scene_examples, split_examples
 from models.finetuning.lessons import Meanings, Sampler
 from models.finetuning.request import FineTuneConfig, FineTuneError, FineTuning
 from models.finetuning.run_folder import CHECKPOINTS, claim_run_folder
@@ -55,6 +56,9 @@ class Prepared:
     thresholds: Thresholds
     """Of what serves."""
     replay: Sequence[Example]
+    """Of the base's own domain, to learn from."""
+    measuring_replay: Sequence[Example]
+    """Those that do not teach."""
     stage: FineTuneStage
     watch: BestEpoch
     measure: Callable[[Sequence[Example], Hardware], Validation]
@@ -86,8 +90,9 @@ def prepare(request: FineTuning, hardware: Hardware) -> Prepared:
     _tell_unknown_words(examples, tokenizer)
     config = config.paced(len(examples.training))
     own = [view for one in examples.training for view in one.views(config.views)]
-    replay = [one for one in replay if one.digest in usable]
-    replayed = [view for one in replay for view in one.views(config.views)]
+    own += make_collages(examples.training, config.collages, config.seed)
+    measuring_replay, teaching_replay = hold_out([one for one in replay if one.digest in usable])
+    replayed = [view for one in teaching_replay for view in one.views(config.views)]
     sampler = Sampler(own, replayed, config.batch_size, config.replay_size, config.expressions_per_image, meanings, tokenizer)
     stage = FineTuneStage(config, model, sampler, encoders, hardware, bfloat16=is_bfloat16(config, hardware.device))
 
@@ -107,7 +112,8 @@ def prepare(request: FineTuning, hardware: Hardware) -> Prepared:
         network=network,
         tokenizer=tokenizer,
         thresholds=thresholds,
-        replay=replay,
+        replay=teaching_replay,
+        measuring_replay=measuring_replay,
         stage=stage,
         watch=BestEpoch(config, measure(examples.measuring, hardware), can_choose=_can_choose(examples.measuring)),
         measure=measure,

@@ -9,7 +9,7 @@ from typing import Literal
 
 from models.version_folder import CurvePoint, Scores
 
-FEWEST_STEPS = 80
+FEWEST_STEPS = 120
 """Of a fine-tuning that is not told to make fewer."""
 
 
@@ -36,6 +36,8 @@ class FineTuneConfig:
     expressions_per_image: int = 4
     views: int = 6
     """Of each image: itself, its mirror image (with the expressions that name neither left nor right), turned and scaled ones."""
+    collages: int = 10
+    """For each image, so many with marked objects of others pasted in (:mod:`models.finetuning.collages`); 0 for none."""
     naming: float = 0.5
     """Weight of the recipe's naming loss: every patch of a labelled region must be nearest to its label among all labels."""
     learning_rate: float = 3e-4
@@ -52,6 +54,8 @@ class FineTuneConfig:
     """How many blocks have adapters. What lies before them is computed once per image and kept."""
     low_rank_rate: float = 3.0
     """Learning rate of the adapters, as a share of ``learning_rate``."""
+    base_share: float = 0.2
+    """So much of the base's weights is mixed into what was learned (:mod:`models.finetuning.leaning`); 0 for none."""
     label_steps: int = 40
     """Steps of SAM-MI's network on the labels, where the base has one; 0 leaves it as it is."""
     label_rate: float = 2e-4
@@ -91,10 +95,13 @@ class FineTuneConfig:
             "weight_decay",
             "naming",
             "label_steps",
+            "collages",
         )
         for name in (*rates, "embedding_bytes"):
             if getattr(self, name) < 0:
                 raise FineTuneError(f"FineTuneConfig.{name} must not be negative, found {getattr(self, name)}")
+        if not 0 <= self.base_share < 1:
+            raise FineTuneError(f"FineTuneConfig.base_share must be at least 0 and less than 1, found {self.base_share}")
         if not self.learning_rate > 0:
             raise FineTuneError(f"FineTuneConfig.learning_rate must be positive, found {self.learning_rate}")
 
@@ -102,8 +109,9 @@ class FineTuneConfig:
 def published_finetuning() -> FineTuneConfig:
     """The paper's optimisation (spec 5.2) with a published checkpoint as its start: CLIP frozen, SAM's decoder late and slow."""
     return FineTuneConfig(
-        steps=1000, steps_per_image=1000, batch_size=8, replay_size=0, expressions_per_image=1, views=1, naming=0.0, learning_rate=1e-4,
-        text_rate=0.0, low_rank=0, schedule="published", weight_decay=1e-4, clip_norm=0.1, validate_every=50,
+        steps=1000, steps_per_image=1000, batch_size=8, replay_size=0, expressions_per_image=1, views=1, collages=0, naming=0.0,
+        learning_rate=1e-4, base_share=0.0, text_rate=0.0, low_rank=0, schedule="published", weight_decay=1e-4, clip_norm=0.1,
+        validate_every=50,
     )  # fmt: skip
 
 

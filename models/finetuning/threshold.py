@@ -9,20 +9,22 @@ import numpy as np
 from models.finetuning.validation import Judged, sums_of
 from models.version_folder import fair_mean
 
-FEWEST = 8
-"""Expressions of either kind, for something and for nothing, that a domain must have to be asked."""
+FEWEST = 20
+"""Expressions of either kind, for something and for nothing, that a domain must have to be asked: of fewer, the best is the luckiest."""
 CANDIDATES: tuple[float, ...] = tuple(np.round(np.arange(0.2, 0.81, 0.02), 2).tolist())
 
 
-def choose_threshold(domains: Sequence[Sequence[Judged]], current: float) -> float:
-    """The threshold with the highest mean IoU, each domain weighing the same; of equally good ones the nearest to what it was.
+def choose_threshold(own: Sequence[Judged], known: Sequence[Judged], current: float) -> float:
+    """The threshold with the highest mean IoU, both domains weighing the same; of equally good ones the nearest to what it was.
 
     Args:
-        domains: expressions of the data set, and of the base's own domain; those with too few to tell are not asked.
-        current: stays where no domain can be asked.
+        own: expressions of the data set. With too few of them the threshold stays.
+        known: of the base's own domain; not asked where they are too few. None of either must have taught: of what a network was taught
+            it is too sure.
+        current: the threshold so far.
     """
-    asked = [judged for judged in domains if min(_count(judged, True), _count(judged, False)) >= FEWEST]
-    if not asked:
+    asked = [judged for judged in (own, known) if min(_count(judged, True), _count(judged, False)) >= FEWEST]
+    if own not in asked:
         return current
 
     def quality(threshold: float) -> tuple[float, float]:

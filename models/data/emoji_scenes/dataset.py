@@ -20,6 +20,7 @@ from models.data.emoji_scenes.glyphs import PACKAGES, GlyphBank
 from models.data.emoji_scenes.meta import CANVAS, SceneMeta
 from models.data.emoji_scenes.scene import draw_scene, pad_to_canvas
 from models.data.emoji_scenes.splits import get_split, scene_rng
+from models.data.emoji_scenes.vocabulary import CLASSES
 
 GENERATOR_VERSION = 2
 """Raised whenever the same seed would give other scenes."""
@@ -41,7 +42,7 @@ def generate(
         split: a name in ``SPLITS``.
         count: number of scenes.
         seed: scene ``i`` depends on ``(split, seed, i, dense)`` only, not on ``count`` or ``workers``.
-        glyphs: a bank with the split's styles.
+        glyphs: a bank with the split's styles; scenes show its classes and no others.
         dense: scenes of 12-19 small objects.
         workers: processes.
         progress: report to standard error.
@@ -55,7 +56,7 @@ def generate(
     """
     if count < 1:
         raise ValueError(f"a set needs at least one scene, found count={count}")
-    manifest = _manifest(split, count, seed, dense)
+    manifest = _manifest(split, count, seed, dense, glyphs)
     if out_dir.exists():
         if _read_manifest(out_dir) == manifest:
             return out_dir
@@ -155,7 +156,7 @@ def _generate_chunk(job: tuple[str, str, int, bool, int, int]) -> list[str]:
     return lines
 
 
-def _manifest(split: str, count: int, seed: int, dense: bool) -> dict[str, Any]:
+def _manifest(split: str, count: int, seed: int, dense: bool, glyphs: GlyphBank) -> dict[str, Any]:
     packages = {style: f"{PACKAGES[style].name}@{PACKAGES[style].version}" for style in get_split(split).styles}
     return {
         "split": split,
@@ -164,6 +165,8 @@ def _manifest(split: str, count: int, seed: int, dense: bool) -> dict[str, Any]:
         "dense": dense,
         "generator_version": GENERATOR_VERSION,
         "glyph_packages": packages,
+        # As sets of before had no such entry, those of all classes have none.
+        **({} if set(glyphs.classes) == set(CLASSES) else {"classes": sorted(glyphs.classes)}),
     }
 
 

@@ -7,7 +7,7 @@ import io
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -133,6 +133,10 @@ class GlyphBank:
     def classes(self) -> tuple[str, ...]:
         """Classes in the bank."""
         return tuple(dict.fromkeys(name for _, name in self.glyphs))
+
+    def only(self, classes: Collection[str]) -> GlyphBank:
+        """The same with some of the classes."""
+        return GlyphBank({key: glyphs for key, glyphs in self.glyphs.items() if key[1] in classes})
 
     def of(self, style: str, name: str) -> tuple[Glyph, ...]:
         """Glyphs of a class in a style, the vendor's own first.

@@ -16,22 +16,26 @@ def expressions(something: float, nothing: float, count: int = 20) -> list[Judge
 
 
 def test_it_separates_what_is_there_from_what_is_not() -> None:
-    assert 0.45 < choose_threshold([expressions(0.75, 0.4)], current=0.3) <= 0.7
+    assert 0.45 < choose_threshold(expressions(0.75, 0.4), [], current=0.3) <= 0.7
 
 
 def test_it_stays_where_it_is_when_that_is_as_good() -> None:
-    assert choose_threshold([expressions(0.9, 0.1)], current=0.41) == 0.41
+    assert choose_threshold(expressions(0.9, 0.1), [], current=0.41) == 0.41
 
 
 def test_both_domains_have_a_say() -> None:
     own, base = expressions(0.5, 0.3), expressions(0.8, 0.6)
-    assert 0.35 < choose_threshold([own], current=0.4) <= 0.45
+    assert 0.35 < choose_threshold(own, [], current=0.4) <= 0.45
     # There, every "nothing" of the base would be answered, which costs more than the own "something" gains.
-    assert 0.65 < choose_threshold([own, base], current=0.4) <= 0.75
+    assert 0.65 < choose_threshold(own, base, current=0.4) <= 0.75
 
 
 def test_too_few_to_tell_change_nothing() -> None:
-    assert choose_threshold([expressions(0.75, 0.4, FEWEST - 1), []], current=0.3) == 0.3
+    few, enough = expressions(0.75, 0.4, FEWEST - 1), expressions(0.75, 0.4)
+    assert choose_threshold(few, [], current=0.3) == 0.3
+    # The base's domain alone has no say: nothing is known yet of what changed.
+    assert choose_threshold(few, enough, current=0.3) == 0.3
+    assert choose_threshold(enough, few, current=0.3) == choose_threshold(enough, [], current=0.3)
 
 
 def test_labels_that_an_image_lacks_count_together_no_more_than_what_it_shows() -> None:
