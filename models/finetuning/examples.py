@@ -47,6 +47,11 @@ class Example:
         """Tells it from all other examples, and from other views of its image."""
         return self.digest + self.view.key
 
+    @property
+    def is_in_words(self) -> bool:
+        """Whether its project asks for one label after the other, in words, and never for a list."""
+        return bool(self.sample.attributes.get("in_words"))
+
     def image(self) -> RgbImage:
         """The image as it is seen, uint8 ``[H, W, 3]``."""
         return self.view.image(read_image(self.path))

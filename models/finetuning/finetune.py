@@ -101,13 +101,13 @@ def _measure_serving(run: Prepared) -> None:
 
 
 def _train_label_lists(run: Prepared) -> None:
-    """SAM-MI's network, where there is one, behind what the encoders have become."""
+    """SAM-MI's network, where there is one and its lists are asked for, behind what the encoders have become."""
     config, device = run.config, run.hardware.device
-    if run.network is None or config.label_steps == 0:
+    own = [one for one in run.examples.training if not one.is_in_words]
+    if run.network is None or config.label_steps == 0 or not own:
         return
     bfloat16 = is_bfloat16(config, device)
-    examples = [*run.examples.training, *run.replay]
-    stage = label_list_stage(config, examples, run.model.eval(), run.tokenizer, Compute(device), bfloat16=bfloat16)
+    stage = label_list_stage(config, [*own, *run.replay], run.model.eval(), run.tokenizer, Compute(device), bfloat16=bfloat16)
     if stage is not None:
         alone = OneProcess(device)
         run_stage(stage, run.network.to(device), run.steps_dir, seed=config.seed, checkpoint_seconds=CHECKPOINT_SECONDS, hardware=alone)

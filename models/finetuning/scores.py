@@ -47,7 +47,7 @@ def _answers(engine: Engine, example: Example) -> Iterator[BoolMask]:
     """What is found for each expression, asked for as the service would: a mere list of labels at once, where the engine prefers that."""
     said, size_hw = example.sample.expressions, example.sample.size_hw
     texts = [one.text for one in said]
-    is_list = all(one.kind in LABEL_KINDS for one in said) and not example.sample.attributes.get("in_words")
+    is_list = all(one.kind in LABEL_KINDS for one in said) and not example.is_in_words
     if is_list and isinstance(engine, ProposingEngine) and engine.prefers_lists:
         proposals = engine.propose(example.image(), texts, options=ProposalOptions(max_proposals=MOST_PROPOSALS)).proposals
         for number in range(len(texts)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,21 @@ def test_heads_learn_behind_the_encoders_and_lie_in_the_delta(tmp_path: Path) ->
     engine = load_engine(tmp_path / "draft", device="cpu")
     assert isinstance(engine, ProposingEngine)
     assert engine.propose(np.zeros((SIDE, SIDE, 3), np.uint8), list(COLOURS)).label_map.shape == (SIDE, SIDE)
+
+
+@pytest.mark.slow
+def test_heads_stay_as_they_are_where_nobody_asks_for_lists(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = SspSam(tiny())
+    base = write_base(tmp_path / "alone", model)
+    write_joined_folder(open_weights_folder(base), model, random_network(tiny_network()), tmp_path / "base", release="1.0.0")
+    samples = write_dataset(tmp_path / "data") / "samples.jsonl"
+    told = [json.loads(line) for line in samples.read_text().splitlines()]
+    samples.write_text("".join(json.dumps({**one, "attributes": {"in_words": True}}) + "\n" for one in told))
+    fine_tune(request_for(tmp_path, replace(QUICK, steps=1, label_steps=2, views=1, collages=0)))
+    changed = set(load_file(tmp_path / "draft" / "delta.safetensors"))
+    assert changed
+    assert not [name for name in changed if name.startswith(PREFIX)]
 
 
 def test_an_engine_that_prefers_lists_is_measured_as_it_serves_a_project_of_labels(tmp_path: Path) -> None:
