@@ -76,6 +76,17 @@ def test_a_version_is_relative_to_the_base_whatever_it_began_from(root: Path) ->
     (root / "pruned").rename(root / "draft")
 
 
+@pytest.mark.parametrize(("has_parent", "expected"), [(False, 0.4), (True, 0.7)])
+def test_a_version_leans_further_back_when_it_begins_away_from_the_base(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_parent: bool, expected: float
+) -> None:
+    told: list[float] = []
+    monkeypatch.setattr(finetune, "lean_towards", lambda base, learned, share: told.append(share))
+    config = replace(QUICK, steps=1, base_share=0.4, base_share_again=0.7)
+    fine_tune(request_for(root, config, run_dir=tmp_path / "run", out=tmp_path / "out", parent=root / "draft" if has_parent else None))
+    assert told == [expected]
+
+
 def test_a_run_of_the_same_seed_writes_the_same_version(root: Path, tmp_path: Path) -> None:
     fine_tune(request_for(root, run_dir=tmp_path / "run", out=tmp_path / "out"))
     assert (tmp_path / "out" / "delta.safetensors").read_bytes() == (root / "draft" / "delta.safetensors").read_bytes()
