@@ -11,11 +11,13 @@ from models.version_folder import fair_mean
 
 FEWEST = 20
 """Expressions of either kind, for something and for nothing, that a domain must have to be asked: of fewer, the best is the luckiest."""
+NOISE = 0.03
+"""Thresholds whose mean IoU differs by less are as good as each other: a few dozen expressions tell no more."""
 CANDIDATES: tuple[float, ...] = tuple(np.round(np.arange(0.2, 0.81, 0.02), 2).tolist())
 
 
 def choose_threshold(own: Sequence[Judged], known: Sequence[Judged], current: float) -> float:
-    """The threshold with the highest mean IoU, both domains weighing the same; of equally good ones the nearest to what it was.
+    """A threshold with the highest mean IoU, both domains weighing the same; of equally good ones the nearest to what it was.
 
     Args:
         own: expressions of the data set. With too few of them the threshold stays.
@@ -27,12 +29,9 @@ def choose_threshold(own: Sequence[Judged], known: Sequence[Judged], current: fl
     if own not in asked:
         return current
 
-    def quality(threshold: float) -> tuple[float, float]:
-        means = [fair_mean(*sums_of(judged, threshold)) for judged in asked]
-        return float(np.mean(means)), -abs(threshold - current)
-
-    best: float = max((*CANDIDATES, current), key=quality)
-    return best
+    quality = {one: float(np.mean([fair_mean(*sums_of(judged, one)) for judged in asked])) for one in (*CANDIDATES, current)}
+    best = max(quality.values())
+    return min((one for one, mean in quality.items() if mean >= best - NOISE), key=lambda one: (abs(one - current), one))
 
 
 def _count(judged: Sequence[Judged], is_nothing: bool) -> int:

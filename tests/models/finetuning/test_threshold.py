@@ -23,11 +23,17 @@ def test_it_stays_where_it_is_when_that_is_as_good() -> None:
     assert choose_threshold(expressions(0.9, 0.1), [], current=0.41) == 0.41
 
 
+def test_it_does_not_run_after_a_difference_that_says_nothing() -> None:
+    # One of forty expressions would be answered better a little higher: that is luck, and every move is paid for elsewhere.
+    almost = [*expressions(0.9, 0.1), Judged(0.45, 0.0, True)]
+    assert choose_threshold(almost, [], current=0.4) == 0.4
+
+
 def test_both_domains_have_a_say() -> None:
     own, base = expressions(0.5, 0.3), expressions(0.8, 0.6)
     assert 0.35 < choose_threshold(own, [], current=0.4) <= 0.45
     # There, every "nothing" of the base would be answered, which costs more than the own "something" gains.
-    assert 0.65 < choose_threshold(own, base, current=0.4) <= 0.75
+    assert 0.6 < choose_threshold(own, base, current=0.4) <= 0.75
 
 
 def test_too_few_to_tell_change_nothing() -> None:
