@@ -128,9 +128,9 @@ AGGREGATES: Mapping[str, Callable[[Sequence[float], Sequence[Evidence]], float]]
 def task_doubt(doubts: Sequence[float]) -> float:
     """The doubt of a task, 0..1: the sum S of :func:`answer_doubt` over all answers, as S / (1 + S); 1 where nothing was asked or listed.
 
-    The sum tells how much there is to learn from correcting the task, which is what decides whether choosing tasks by doubt beats choosing
-    them at random (``benchmarks/active_learning.py``); the largest single doubt tells better which answer will be corrected
-    (``benchmarks/doubt.py``), but on artwork that a model does not know it finds images that show hardly anything of what is asked.
+    The sum tells how much there is to learn from correcting the task, and so grows with what the task shows. The largest doubt of what was
+    found tells better how wrong the masks are (``benchmarks/doubt.py``), but where a model does not know the artwork, it puts images first
+    that show hardly anything of what is asked. ``benchmarks/active_learning.py`` measures what is learned from the tasks that come first.
     """
     total = float(np.sum(doubts))
     return total / (1.0 + total) if len(doubts) else 1.0
