@@ -47,19 +47,17 @@ class Claim:
     Args:
         ask: what it was found for.
         score: how sure the engine is, 0..1.
-        doubt: of the whole answer that the segment is part of, 0..1; see :func:`models.doubt.answer_doubt`.
         segment: makes its mask, which may wait until it is known that the segment is shown: a hundred masks of a photograph are large.
     """
 
     ask: Ask
     score: float
-    doubt: float
     segment: Callable[[], Segment]
 
     @classmethod
-    def of(cls, ask: Ask, segment: Segment, doubt: float) -> Claim:
+    def of(cls, ask: Ask, segment: Segment) -> Claim:
         """A claim whose mask is there already."""
-        return cls(ask, segment.score, doubt, lambda: segment)
+        return cls(ask, segment.score, lambda: segment)
 
 
 class Found(NamedTuple):
@@ -68,7 +66,7 @@ class Found(NamedTuple):
     regions: list[Region]
     """Control by control, best first."""
     doubts: list[float]
-    """Of each claim behind them, 0..1."""
+    """Of each answer that was given, silence included, 0..1; see :func:`models.doubt.answer_doubt`."""
 
 
 class Best:
@@ -92,16 +90,12 @@ class Best:
         for control, sure in everything.items():
             self._kept[control] = list(islice(_without_doubles(sure), most_regions(control, self._settings)))
 
-    def found(self, item_index: int | None) -> Found:
-        """What was kept.
+    def regions(self, item_index: int | None) -> list[Region]:
+        """What was kept, control by control, best first.
 
         Args:
             item_index: place of the image in the task's list of images.
         """
-        doubts = [claim.doubt for claims in self._kept.values() for claim in claims]
-        return Found(self._regions(item_index), doubts)
-
-    def _regions(self, item_index: int | None) -> list[Region]:
         regions: list[Region] = []
         for control, claims in self._kept.items():
             shown: list[Region] = []
@@ -132,7 +126,7 @@ def _without_doubles(claims: list[Claim]) -> Iterator[Claim]:
         if any(_is_same_object(segment, area, other, other_area) for other, other_area in taken):
             continue
         taken.append((segment, area))
-        yield Claim.of(claim.ask, segment, claim.doubt)
+        yield Claim.of(claim.ask, segment)
 
 
 def _is_same_object(one: Segment, one_area: int, other: Segment, other_area: int) -> bool:

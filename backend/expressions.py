@@ -57,21 +57,23 @@ def find_regions(asks: Sequence[Ask], image: LoadedImage, engine: Engine, settin
         item_index: place of the image in the task's list of images.
     """
     best = Best((ask.control for ask in asks), settings)
+    doubts: list[float] = []
     listed = [ask for ask in asks if ask.in_list]
     if listed:
-        best.add(claims_of_list(listed, image.rgb, engine))
+        claims, doubts = claims_of_list(listed, image.rgb, engine)
+        best.add(claims)
     single = [ask for ask in asks if not ask.in_list]
     phrases = list(dict.fromkeys(ask.phrase for ask in single))
     for start in range(0, len(phrases), ASKED_AT_ONCE):
         asked = phrases[start : start + ASKED_AT_ONCE]
         answers = dict(zip(asked, segment_judged(engine, image.rgb, asked), strict=True))
         best.add(_claims(single, answers))
-    return best.found(item_index)
+        doubts += [answer_doubt(judged.evidence) for judged in answers.values()]
+    return Found(best.regions(item_index), doubts)
 
 
 def _claims(asks: Sequence[Ask], answers: Mapping[str, Judged]) -> Iterator[Claim]:
     for ask in asks:
         if ask.phrase in answers:
-            judged = answers[ask.phrase]
-            for segment in judged.segments:
-                yield Claim.of(ask, segment, answer_doubt(judged.evidence))
+            for segment in answers[ask.phrase].segments:
+                yield Claim.of(ask, segment)

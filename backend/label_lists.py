@@ -8,7 +8,7 @@ from functools import partial
 from backend.claims import Ask, Claim
 from backend.errors import LabelConfigError
 from backend.label_plan import LabelPlan, LabelSpec, OutputControl
-from models import Engine, Proposal, ProposalOptions, ProposingEngine, RgbImage, Segment
+from models import Engine, Proposal, ProposalOptions, ProposingEngine, RgbImage, Segment, proposal_doubt
 
 MOST_PROPOSALS = 300
 """Far more than all controls of an image show: each control's own limit comes later, and none shall starve another."""
@@ -39,15 +39,16 @@ def listed_controls(plan: LabelPlan, image_name: str, engine: Engine, *, has_pro
     return frozenset()
 
 
-def claims_of_list(asks: Sequence[Ask], image: RgbImage, engine: Engine) -> Iterator[Claim]:
+def claims_of_list(asks: Sequence[Ask], image: RgbImage, engine: Engine) -> tuple[Iterator[Claim], list[float]]:
     """Look for all names at once, so that they compete for the pixels.
-
-    Things give a claim per object, stuff one per label.
 
     Args:
         asks: one per name and label; at least one.
         image: uint8 ``[H, W, 3]``.
         engine: one that takes lists, as :func:`listed_controls` has made sure.
+
+    Returns:
+        A claim per object of things and one per label of stuff; and the doubts of all that was found, shown or not.
     """
     assert isinstance(engine, ProposingEngine), "listed_controls lists nothing for another engine"
     by_name: dict[str, list[Ask]] = {}
@@ -56,16 +57,20 @@ def claims_of_list(asks: Sequence[Ask], image: RgbImage, engine: Engine) -> Iter
     meant = list(by_name.values())
     stuff = frozenset(same[0].phrase for same in meant if all(ask.label.is_stuff for ask in same))
     found = engine.propose(image, [same[0].phrase for same in meant], options=ProposalOptions(max_proposals=MOST_PROPOSALS, stuff=stuff))
+    return _claims(meant, found.proposals), [proposal_doubt(one) for one in found.proposals]
+
+
+def _claims(meant: Sequence[Sequence[Ask]], proposals: Sequence[Proposal]) -> Iterator[Claim]:
     parts: dict[tuple[OutputControl, LabelSpec], list[tuple[Ask, Proposal]]] = {}
-    for one in found.proposals:
+    for one in proposals:
         for ask in meant[one.label_index]:
             if ask.label.is_stuff:
                 parts.setdefault((ask.control, ask.label), []).append((ask, one))
             else:
-                yield Claim(ask, one.score, 1.0 - one.score * one.stability, one.segment)
+                yield Claim(ask, one.score, one.segment)
     for same in parts.values():
         ask, best = max(same, key=lambda part: part[1].score)
-        yield Claim(ask, best.score, 1.0 - best.score * best.stability, partial(_together, [one for _, one in same]))
+        yield Claim(ask, best.score, partial(_together, [one for _, one in same]))
 
 
 def _together(parts: Sequence[Proposal]) -> Segment:

@@ -83,7 +83,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", type=int, default=16, help="classes of the project")
     parser.add_argument("--others", type=int, default=8, help="classes that its images show as well")
-    parser.add_argument("--pool", type=int, default=140, help="tasks of a project")
+    parser.add_argument("--pool", type=int, default=240, help="tasks of a project")
     parser.add_argument("--rounds", type=lambda text: [int(one) for one in text.split(",")], default=[20, 50, 100], help="corrected in all")
     parser.add_argument("--held-out", type=int, default=60, help="scenes that measure")
     parser.add_argument("--base", type=int, default=60, help="scenes of the known domain that tell what is forgotten")

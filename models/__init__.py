@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from models.dataset_evaluation import EVALUATION_TASKS, Selection, evaluate_dataset, select_samples
     from models.device_report import DeviceReport, list_devices
     from models.digests import image_digest
-    from models.doubt import answer_doubt, segment_judged, task_doubt
+    from models.doubt import answer_doubt, proposal_doubt, segment_judged, task_doubt
     from models.engine import Engine, EngineMemoryError, PlacedEngine
     from models.engine_options import EngineOptions
     from models.evaluation_splits import REPORTED_SPLITS, evaluate_split, prepare_split
@@ -152,6 +152,7 @@ _HOME_OF = {
     "save_results": "models.results.document",
     "segment_judged": "models.doubt",
     "select_samples": "models.dataset_evaluation",
+    "proposal_doubt": "models.doubt",
     "task_doubt": "models.doubt",
     "train_on_photographs": "models.training.photograph_recipe",
     "train_sam_mi": "models.training.sam_mi_recipe",
@@ -241,6 +242,7 @@ __all__ = [
     "mask_to_coco_rle",
     "prepare_split",
     "profiles",
+    "proposal_doubt",
     "published_finetuning",
     "read_dataset",
     "read_registry",

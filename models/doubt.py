@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from models.answer import Evidence, Judged, JudgingEngine
 from models.engine import Engine
+from models.proposals import Proposal
 from models.types import BoolMask, RgbImage, Segment
 
 STABILITY_OFFSET = 1.0
@@ -64,11 +65,25 @@ def expected_error(evidence: Evidence) -> float:
     return 1.0 - evidence.presence * evidence.predicted_iou if evidence.is_found else evidence.presence
 
 
-def answer_doubt(evidence: Evidence) -> float:
-    """The doubt of one answer, 0..1: as :func:`expected_error`, with a mask that hangs on its threshold worth less."""
+def unstable_error(evidence: Evidence) -> float:
+    """As :func:`expected_error`, with a mask that hangs on its threshold worth less."""
     if not evidence.is_found:
         return evidence.presence
     return 1.0 - evidence.presence * evidence.predicted_iou * evidence.stability
+
+
+def answer_doubt(evidence: Evidence) -> float:
+    """What a person would tell by correcting the answer, 0..1: half whether anything is there at all, half how well it is outlined.
+
+    The first is the entropy of the decision, in bits; the second what the mask lacks, by its own guess and by how far it hangs on its
+    threshold, as far as there is something to be outlined.
+    """
+    return 0.5 * (binary_entropy(evidence.presence) + evidence.presence * (1.0 - evidence.predicted_iou * evidence.stability))
+
+
+def proposal_doubt(proposal: Proposal) -> float:
+    """The same of one mask that was proposed for a list of labels; its score stands for presence and quality alike."""
+    return answer_doubt(Evidence(is_found=True, presence=proposal.score, predicted_iou=1.0, stability=proposal.stability))
 
 
 CANDIDATES: Mapping[str, Callable[[Evidence], float]] = MappingProxyType(
@@ -78,7 +93,8 @@ CANDIDATES: Mapping[str, Callable[[Evidence], float]] = MappingProxyType(
         "mask stability": lambda evidence: 1.0 - evidence.stability,
         "relevance entropy": lambda evidence: evidence.relevance_entropy or 0.0,
         "expected error": expected_error,
-        "expected error x stability": answer_doubt,
+        "expected error x stability": unstable_error,
+        "presence entropy + missing mask": answer_doubt,
     }
 )
 """Ways to tell the doubt of one phrase, 0..1, that ``benchmarks/doubt.py`` compares."""
@@ -98,6 +114,7 @@ def of_found(sum_up: Callable[[Sequence[float]], float], doubts: Sequence[float]
 
 AGGREGATES: Mapping[str, Callable[[Sequence[float], Sequence[Evidence]], float]] = MappingProxyType(
     {
+        "sum": lambda doubts, _: task_doubt(doubts),
         "mean": lambda doubts, _: float(np.mean(doubts)),
         "max": lambda doubts, _: float(np.max(doubts)),
         "mean in play": mean_in_play,
@@ -108,13 +125,15 @@ AGGREGATES: Mapping[str, Callable[[Sequence[float], Sequence[Evidence]], float]]
 """Ways to make one doubt of a task out of those of its phrases, for the same comparison."""
 
 
-def task_doubt(doubts_of_found: Sequence[float]) -> float:
-    """The doubt of a task, 0..1: the largest :func:`answer_doubt` of what was found in it, and 1 where nothing was.
+def task_doubt(doubts: Sequence[float]) -> float:
+    """The doubt of a task, 0..1: the sum S of :func:`answer_doubt` over all answers, as S / (1 + S); 1 where nothing was asked or listed.
 
-    Of all the signs and sums above these two together told best what has to be corrected, on artwork that the weights know and on such
-    that they do not: ``benchmarks/doubt.py``.
+    The sum tells how much there is to learn from correcting the task, and so grows with what the task shows. The largest doubt of what was
+    found tells better how wrong the masks are (``benchmarks/doubt.py``), but where a model does not know the artwork, it puts images first
+    that show hardly anything of what is asked. ``benchmarks/active_learning.py`` measures what is learned from the tasks that come first.
     """
-    return max(doubts_of_found, default=1.0)
+    total = float(np.sum(doubts))
+    return total / (1.0 + total) if len(doubts) else 1.0
 
 
 def segment_judged(engine: Engine, image: RgbImage, phrases: Sequence[str]) -> list[Judged]:
@@ -131,5 +150,6 @@ def segment_judged(engine: Engine, image: RgbImage, phrases: Sequence[str]) -> l
 
 
 def _evidence_of_scores(segments: Sequence[Segment]) -> Evidence:
-    score = float(np.mean([segment.score for segment in segments])) if segments else 0.0
+    # Of the silence of such an engine nothing is known: an even chance.
+    score = float(np.mean([segment.score for segment in segments])) if segments else 0.5
     return Evidence(is_found=bool(segments), presence=score, predicted_iou=1.0, stability=1.0)

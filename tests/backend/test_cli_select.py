@@ -12,9 +12,14 @@ from typer.testing import CliRunner, Result
 
 from backend.cli import app
 from backend.task_view import TITLE
+from models import answer_doubt, task_doubt
+from models.answer import Evidence
 from tests.backend.dataset.studio import Studio, brush, studio
 from tests.factories import FakeEngine
 from tests.local_http import Reply, Request
+
+DOUBT = task_doubt(2 * [answer_doubt(Evidence(is_found=True, presence=0.9, predicted_iou=1.0, stability=1.0))])
+"""Of two labels, both found with a score of 0.9."""
 
 
 @pytest.fixture
@@ -63,12 +68,12 @@ def test_the_most_valuable_tasks_are_printed(running: Studio) -> None:
     result = select("--budget", "2")
     assert result.exit_code == 0, result.output
     assert "2 of 3 tasks without annotation, as fake-1.0.0+00000000 sees them" in result.stdout
-    assert "0.100" in result.stdout
+    assert f"{DOUBT:.3f}" in result.stdout
 
 
 def test_programs_get_json(running: Studio) -> None:
     told = json.loads(select("--json", "--budget", "1").stdout)
-    assert told == {"version": "fake-1.0.0+00000000", "chosen": [{"task": 1, "doubt": 0.1}], "failed": {}, "tab": None}
+    assert told == {"version": "fake-1.0.0+00000000", "chosen": [{"task": 1, "doubt": round(DOUBT, 4)}], "failed": {}, "tab": None}
 
 
 def test_the_choice_becomes_the_first_tab_and_the_next_choice_takes_its_place(running: Studio, views: list[dict[str, Any]]) -> None:

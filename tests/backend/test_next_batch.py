@@ -14,7 +14,7 @@ from backend.label_config import parse_label_config
 from backend.label_studio import LabelStudioClient
 from backend.looked_at import Look, LookedAt, content_of
 from backend.next_batch import NextBatch
-from models import Evidence, Judged, RgbImage
+from models import Evidence, Judged, RgbImage, answer_doubt, task_doubt
 from tests.backend.dataset.studio import CONFIG, Studio, brush, studio
 from tests.factories import FakeEngine, make_settings
 
@@ -45,7 +45,8 @@ def test_doubtful_tasks_that_are_unlike_each_other_are_chosen(running: Studio, t
     sure, doubtful, like_it, other = (running.add_task(colour) for colour in (RED, BLUE, (21, 20, 200), GREEN))
     choice = next_batch(running, tmp_path, ByColour()).choose(2)
     assert [one.task for one in choice.chosen] == [doubtful, other]
-    assert choice.chosen[0].doubt == pytest.approx(1 - 20 / 255)
+    told = answer_doubt(Evidence(is_found=True, presence=1.0, predicted_iou=1.0, stability=20 / 255))
+    assert choice.chosen[0].doubt == pytest.approx(task_doubt([told, told]))  # of two labels
     assert (choice.waiting, choice.annotated, choice.failed) == (4, 0, {})
     everything = next_batch(running, tmp_path, ByColour()).choose(9).chosen
     assert {one.task for one in everything} == {sure, doubtful, like_it, other}

@@ -15,7 +15,7 @@ from backend.images import ImageLoader
 from backend.label_config import parse_label_config
 from backend.predict import Outcome, TaskPrediction, predict_tasks
 from backend.regions import region_to_mask
-from models import Evidence, Judged, RgbImage
+from models import Evidence, Judged, RgbImage, answer_doubt, task_doubt
 from tests.backend.messages import CONFIG
 from tests.factories import FakeEngine, fake_mask, make_data_uri, make_image, make_settings, make_task
 
@@ -44,7 +44,8 @@ def test_every_label_gets_its_own_region(predict: Any) -> None:
     assert labels_of(prediction) == ["Dog", "Cat"]
     for region, phrase in zip(prediction.regions, ["Dog", "Cat"], strict=True):
         np.testing.assert_array_equal(region_to_mask(region, (48, 64)), fake_mask(make_image(), phrase))
-    assert prediction.to_json() == {"result": list(prediction.regions), "score": pytest.approx(0.9), "model_version": engine.version}
+    assert prediction.to_json() == {"result": list(prediction.regions), "score": prediction.score, "model_version": engine.version}
+    assert 0 < prediction.score < 1
 
 
 def test_all_phrases_of_an_image_are_asked_in_one_call(predict: Any) -> None:
@@ -101,28 +102,43 @@ def test_several_instances_of_a_phrase_are_several_regions_with_ids_of_their_own
     assert len({region["id"] for region in prediction.regions}) == 3
 
 
-def test_the_score_of_a_task_is_that_of_its_weakest_answer(predict: Any) -> None:
-    (prediction,) = predict([make_task()], FakeEngine(scores={"Dog": 0.95, "Cat": 0.3}))
-    assert prediction.score == pytest.approx(0.3)
-    (prediction,) = predict([make_task()], FakeEngine(scores={"Dog": 0.95}, instances={"Cat": 0}))
-    assert prediction.score == pytest.approx(0.95)
+def test_the_score_of_a_task_falls_with_everything_that_a_person_could_tell(predict: Any) -> None:
+    (sure,) = predict([make_task()], FakeEngine(scores={"Dog": 0.95, "Cat": 0.95}))
+    (one_unsure,) = predict([make_task()], FakeEngine(scores={"Dog": 0.95, "Cat": 0.4}))
+    (both_unsure,) = predict([make_task()], FakeEngine(scores={"Dog": 0.4, "Cat": 0.4}))
+    assert sure.score > one_unsure.score > both_unsure.score > 0
 
 
 def test_an_engine_that_judges_itself_is_believed_about_its_doubt(predict: Any) -> None:
+    evidence = {"Dog": Evidence(True, 0.5, 1.0, 0.8), "Cat": Evidence(True, 0.9, 1.0, 0.6)}
+
     class Judging(FakeEngine):
         def segment_judged(self, image: RgbImage, phrases: Sequence[str]) -> list[Judged]:
-            stability = {"Dog": 0.8, "Cat": 0.6}
-            answers = self.segment(image, phrases)
-            return [Judged(found, Evidence(True, 0.5, 1.0, stability[one])) for one, found in zip(phrases, answers, strict=True)]
+            return [Judged(found, evidence[one]) for one, found in zip(phrases, self.segment(image, phrases), strict=True)]
 
     (prediction,) = predict([make_task()], Judging())
-    assert prediction.score == pytest.approx(0.3)
+    assert prediction.score == pytest.approx(1 - task_doubt([answer_doubt(one) for one in evidence.values()]))
     assert [region["score"] for region in prediction.regions] == [0.9, 0.9], "regions keep the scores of their segments"
 
 
-def test_nothing_found_is_an_empty_prediction_of_score_zero(predict: Any) -> None:
+def test_silence_counts_as_doubtful_as_something_may_be_there(predict: Any) -> None:
+    class Silent(FakeEngine):
+        presence = 0.0
+
+        def segment_judged(self, image: RgbImage, phrases: Sequence[str]) -> list[Judged]:
+            return [Judged([], Evidence(False, self.presence, 0.5, 0.5)) for _ in phrases]
+
+    engine = Silent()
+    (sure,) = predict([make_task()], engine)
+    assert sure.to_json() == {"result": [], "score": 1.0, "model_version": "fake-1.0.0+00000000"}
+    engine.presence = 0.4
+    (unsure,) = predict([make_task()], engine)
+    assert unsure.score < 0.6
+
+
+def test_of_the_silence_of_an_engine_that_does_not_judge_itself_nothing_is_known(predict: Any) -> None:
     (prediction,) = predict([make_task()], FakeEngine(instances={"Dog": 0, "Cat": 0}))
-    assert prediction.to_json() == {"result": [], "score": 0.0, "model_version": "fake-1.0.0+00000000"}
+    assert prediction.to_json() == {"result": [], "score": pytest.approx(1 / (1 + 2 * 0.5)), "model_version": "fake-1.0.0+00000000"}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,10 +18,11 @@ from models.doubt import (
     map_entropy,
     mask_stability,
     mean_in_play,
+    proposal_doubt,
     segment_judged,
     task_doubt,
 )
-from tests.factories import FakeEngine, make_image
+from tests.factories import FakeEngine, make_image, make_proposal
 
 SURE = Evidence(is_found=True, presence=0.99, predicted_iou=0.95, stability=0.97, relevance_entropy=0.05)
 UNSURE = Evidence(is_found=True, presence=0.6, predicted_iou=0.5, stability=0.6, relevance_entropy=0.7)
@@ -85,9 +88,32 @@ def test_sure_absences_do_not_hide_a_doubtful_answer() -> None:
     assert mean_in_play(doubts, evidences) > 0.6
 
 
-def test_a_task_is_as_doubtful_as_its_weakest_answer_and_wholly_without_one() -> None:
-    assert task_doubt([answer_doubt(SURE), answer_doubt(UNSURE)]) == answer_doubt(UNSURE)
-    assert task_doubt([]) == 1.0
+def test_an_answer_is_doubtful_as_far_as_a_person_could_tell_something() -> None:
+    there = Evidence(is_found=True, presence=1.0, predicted_iou=0.8, stability=0.5)
+    assert answer_doubt(there) == pytest.approx(0.5 * (1 - 0.8 * 0.5)), "only the outline is open"
+    assert answer_doubt(replace(there, presence=0.0, is_found=False)) == 0.0, "nothing is open"
+    assert answer_doubt(replace(there, presence=0.5)) == pytest.approx(0.5 * (1.0 + 0.5 * 0.6))
+    assert 0 <= answer_doubt(replace(there, presence=0.5, predicted_iou=0.0)) <= 1
+
+
+def test_silence_counts_as_much_as_the_mask_that_might_have_been_shown() -> None:
+    assert answer_doubt(UNSURE) == answer_doubt(replace(UNSURE, is_found=False))
+
+
+def test_a_task_is_the_more_doubtful_the_more_there_is_to_tell() -> None:
+    unsure, sure = answer_doubt(UNSURE), answer_doubt(SURE)
+    assert task_doubt([sure]) < task_doubt([unsure]) < task_doubt([unsure, sure]) < task_doubt([unsure, unsure]) < 1
+    assert task_doubt([1.0, 1.0]) == pytest.approx(2 / 3)
+    assert task_doubt([]) == 1.0, "nothing was asked, or a list found nothing"
+
+
+def test_a_proposal_is_as_doubtful_as_an_answer_of_its_score() -> None:
+    proposal = make_proposal(score=0.7, stability=0.6)
+    assert proposal_doubt(proposal) == answer_doubt(Evidence(is_found=True, presence=0.7, predicted_iou=1.0, stability=0.6))
+    assert proposal_doubt(make_proposal(score=1.0, stability=1.0)) == 0.0
+
+
+def test_of_what_is_not_shown_nothing_counts_where_only_shown_masks_are_summed_up() -> None:
     silent = Evidence(is_found=False, presence=0.4, predicted_iou=0.5, stability=0.2)
     assert AGGREGATES["max of found"]([0.8, 0.1], [silent, SURE]) == 0.1, "the mask that is not shown does not count"
     assert AGGREGATES["mean of found"]([0.8], [silent]) == 1.0
@@ -96,7 +122,8 @@ def test_a_task_is_as_doubtful_as_its_weakest_answer_and_wholly_without_one() ->
 def test_an_engine_that_does_not_judge_itself_is_judged_by_its_scores() -> None:
     engine = FakeEngine(scores={"cat": 0.4}, instances={"ghost": 0})
     dog, cat, ghost = segment_judged(engine, make_image(), ["dog", "cat", "ghost"])
-    assert answer_doubt(dog.evidence) == pytest.approx(0.1)
-    assert answer_doubt(cat.evidence) == pytest.approx(0.6)
+    assert dog.evidence.presence == pytest.approx(0.9)
+    assert answer_doubt(dog.evidence) == pytest.approx(0.5 * binary_entropy(0.9))
+    assert answer_doubt(cat.evidence) == pytest.approx(0.5 * binary_entropy(0.4))
     assert not ghost.evidence.is_found
     assert [one.text for one in dog.segments] == ["dog"]
