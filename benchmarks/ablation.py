@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,10 +23,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from ablation_masks import Damage, anywhere, damaged, eroded, eroded_and_shifted, exactly, shifted, vote, whole_grid
 from rich.console import Console
 from rich.progress import track
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for what is not installed: tools, and the files beside this one
+
+from benchmarks.ablation_masks import Damage, anywhere, damaged, eroded, eroded_and_shifted, exactly, shifted, vote, whole_grid
 from models.data.emoji_scenes import CLASSES, SceneSet
 from models.embedding_cache import EmbeddingCache
 from models.evaluation_splits import prepare_split

@@ -106,7 +106,7 @@ def vote(masks: SamMasks, voters: LabelMap, start: LabelMap, letterbox: Letterbo
         letterbox: CLIP's.
     """
     found = start.copy()
-    for place in masks.hard.sum(dim=(1, 2)).argsort(descending=True).split(CONVERTED_AT_ONCE):
+    for place in masks.hard.sum(dim=(1, 2)).argsort(descending=True).split(CONVERTED_AT_ONCE):  # type: ignore[no-untyped-call]
         for mask in (masks_to_image(masks.logits[place], letterbox) > 0).numpy():
             if mask.any():
                 found[mask] = np.bincount(voters[mask]).argmax()

@@ -15,6 +15,7 @@ from typing import Any
 
 import label_studio_brush_rle_rs as rust
 import numpy as np
+import numpy.typing as npt
 from label_studio_sdk.converter import brush as sdk
 from rich.console import Console
 from rich.table import Table
@@ -31,7 +32,7 @@ ENOUGH_SECONDS = 0.5
 MOST_REPEATS = 9
 
 
-def smooth_mask(size_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
+def smooth_mask(size_hw: tuple[int, int], seed: int = 0) -> npt.NDArray[np.uint8]:
     """A dozen ellipses with wavy rims, uint8 0 or 255: the shape of what a segmentation model gives."""
     rng = np.random.default_rng(seed)
     height, width = size_hw
@@ -46,7 +47,7 @@ def smooth_mask(size_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
     return mask * np.uint8(255)
 
 
-def noisy_mask(size_hw: tuple[int, int], seed: int = 0) -> np.ndarray:
+def noisy_mask(size_hw: tuple[int, int], seed: int = 0) -> npt.NDArray[np.uint8]:
     """Every pixel on or off by chance: the worst case of any run-length code."""
     return (np.random.default_rng(seed).random(size_hw) < 0.5) * np.uint8(255)
 
@@ -64,9 +65,9 @@ def run_in_turn(functions: dict[str, Callable[[], Any]]) -> tuple[dict[str, floa
     return {name: statistics.median(values) for name, values in times.items()}, results
 
 
-def measure(kind: str, mask: np.ndarray) -> tuple[list[dict[str, Any]], bool]:
+def measure(kind: str, mask: npt.NDArray[np.uint8]) -> tuple[list[dict[str, Any]], bool]:
     """One row per direction, and whether every decoder gave back the mask, ours from the SDK's stream too."""
-    size_hw = mask.shape
+    size_hw = (mask.shape[0], mask.shape[1])
     encode_seconds, streams = run_in_turn(
         {
             "ours": lambda: brush_rle.encode(mask),
@@ -92,7 +93,7 @@ def measure(kind: str, mask: np.ndarray) -> tuple[list[dict[str, Any]], bool]:
 
 def speedup_min(rows: list[dict[str, Any]], kind: str, other: str) -> float:
     """The smallest ratio of another implementation's time to ours."""
-    return round(min(row[f"{other}_ms"] / row["ours_ms"] for row in rows if row["mask"] == kind), 2)
+    return round(float(min(row[f"{other}_ms"] / row["ours_ms"] for row in rows if row["mask"] == kind)), 2)
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pycocotools import mask as coco_mask
 from rich.console import Console
 from rich.table import Table
@@ -43,7 +44,7 @@ CONFIG = """<View><Image name="image" value="$image"/><BrushLabels name="brush" 
 <Label value="Dog"/><Label value="Cat"/><Label value="Cow"/></BrushLabels></View>"""
 
 
-def make_mask(seed: int) -> np.ndarray:
+def make_mask(seed: int) -> npt.NDArray[np.bool_]:
     """An object as people draw it: a few blobs with wavy rims, one of them with a hole; bool."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]].astype(np.float32)

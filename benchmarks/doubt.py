@@ -48,6 +48,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     engine = load_engine(arguments.profile, device="cpu")
+    assert isinstance(engine, SspSamEngine), "the benchmark looks at what only this engine tells"
     results = {}
     for split in SPLITS:
         scenes = prepare_split(split, SCENES_OF_A_SPLIT, arguments.data)

@@ -22,17 +22,21 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from engine_clients import CLIENTS, ask_concurrently
 from rich.console import Console
 from rich.table import Table
 from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for what is not installed: tools, and the files beside this one
+
+from benchmarks.engine_clients import CLIENTS, ask_concurrently
 from models import EngineOptions, load_engine
 from models.devices import Compute, choose_device, choose_dtype
 from models.preprocess import masks_to_image, sam_letterbox
@@ -58,7 +62,7 @@ class Bench:
 
     def seconds(self, work: Callable[[], Any], *, most: int = 7) -> float:
         """Median seconds of some repeats, the first of which does not count; one alone that takes long is enough."""
-        times = []
+        times: list[float] = []
         with torch.inference_mode(), self.compute.autocast():
             while len(times) < most and (len(times) < 2 or sum(times) < ENOUGH_SECONDS):
                 self.wait()
@@ -92,7 +96,7 @@ def matmul_peak(bench: Bench) -> float:
     fastest = 0.0
     for side in PEAK_SIDES:
         a = torch.randn(side, side, device=bench.compute.device, dtype=bench.compute.dtype)
-        fastest = max(fastest, 2 * side**3 / bench.seconds(lambda a=a: a @ a))
+        fastest = max(fastest, 2 * side**3 / bench.seconds(partial(torch.matmul, a, a)))
     return fastest
 
 
@@ -135,7 +139,7 @@ def by_batch(bench: Bench, sizes: Sequence[int]) -> dict[int, float]:
         for encoding in (bench.images.clip, bench.images.sam):
             encoding.encode([encoding.prepare(image) for image in some])
 
-    return {size: size / bench.seconds(lambda size=size: encode(images[:size])) for size in sizes}
+    return {size: size / bench.seconds(partial(encode, images[:size])) for size in sizes}
 
 
 def stock_encoder(encoder: ImageEncoder) -> ImageEncoderViT:
@@ -181,8 +185,8 @@ def engine_loop(bench: Bench, images: Sequence[RgbImage]) -> float:
     with torch.inference_mode():
         for image in images:
             features = bench.images.features(image)
-            for logits, _, _ in bench.engine._decode_phrases(features, PROMPTS):
-                (masks_to_image(logits[None], letterbox) >= 0).cpu()
+            for decoded in bench.engine._decode_phrases(features, PROMPTS):
+                (masks_to_image(decoded.low_res_logits[None], letterbox) >= 0).cpu()
     return time.perf_counter() - start
 
 

@@ -111,7 +111,7 @@ def measure(command: list[str]) -> tuple[float, float, float]:
 
 def main() -> None:
     """Make the data, measure, print the table, then the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--expressions", type=int, default=EXPRESSIONS)
     wanted = parser.parse_args().expressions
     with tempfile.TemporaryDirectory() as name:

@@ -66,7 +66,7 @@ class TimedEngine:
 
 def serve(folder: Path, profile: str) -> None:
     """The process of the service: prints its address, then serves until it is ended."""
-    settings = Settings(data_dir=folder, allow_private_hosts=True)
+    settings = Settings.model_validate({"data_dir": folder, "allow_private_hosts": True})
     listener = listen("127.0.0.1", 0)
     print(url_of(listener), flush=True)
 

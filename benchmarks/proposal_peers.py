@@ -77,6 +77,7 @@ class SkipPredictor(SamPredictor):  # type: ignore[misc]  # published without ty
         if boxes is not None:
             prompts, kinds = boxes.reshape(-1, 2, 2), torch.tensor([[BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]])
         else:
+            assert point_coords is not None
             prompts = torch.cat([point_coords, torch.zeros_like(point_coords)], dim=1)
             kinds = torch.tensor([[1, NOT_A_POINT]])
         sparse = embed_prompts(self.model, prompts.float(), kinds.expand(len(prompts), -1))

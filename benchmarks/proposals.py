@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,9 +24,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from engine import memory_mib, pictures, table
-from proposal_peers import GRID_SIDE, Answer, Parts
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for what is not installed: tools, and the files beside this one
+
+from benchmarks.engine import memory_mib, pictures, table
+from benchmarks.proposal_peers import GRID_SIDE, Answer, Parts
 from models.data.emoji_scenes import CLASSES, COLORS, SceneSet
 from models.devices import Compute
 from models.embedding_cache import EmbeddingCache

@@ -21,12 +21,13 @@ from rich.table import Table
 from models import Engine, load_engine
 from models.ssp_sam.config import ssp_sam_224_vit_b
 from models.ssp_sam.weights import random_engine
+from models.types import RgbImage
 
 SIZE_HW = (480, 640)
 FIRST, SECOND = "the red car on the left", "a small dog"
 
 
-def images(count: int) -> Iterator[np.ndarray]:
+def images(count: int) -> Iterator[RgbImage]:
     """Different smooth images, uint8 ``[H, W, 3]``: none is in the cache yet."""
     rows, columns = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]]
     for number in range(count):

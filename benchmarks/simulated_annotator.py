@@ -53,12 +53,12 @@ class Place:
 
 
 @contextmanager
-def running(folder: Path, steps: int) -> Iterator[Place]:
+def running(folder: Path, **chosen: str) -> Iterator[Place]:
     """Start both on the ports that they had before, so that a project of an earlier run still finds its service.
 
     Args:
         folder: of everything; what is there already goes on.
-        steps: of each training job; 0 for the default.
+        chosen: settings of the service, as environment variables.
     """
     folder.mkdir(parents=True, exist_ok=True)
     ports = folder / "ports.json"
@@ -68,10 +68,7 @@ def running(folder: Path, steps: int) -> Iterator[Place]:
     settings = {
         "WORDMASK_TRAIN_AFTER_CORRECTIONS": "0",  # jobs begin when the annotator presses the button, and never by themselves
         "WORDMASK_TRAIN_AFTER_MINUTES": "0",
-        "WORDMASK_TRAINER_NICENESS": "0",
-        "WORDMASK_TRAINER_THREADS": str(os.cpu_count() or 1),
-        "WORDMASK_REFRESHED_TASKS": "100000",
-        **({"WORDMASK_TRAIN_STEPS": str(steps)} if steps else {}),
+        **chosen,
     }
     with (
         new_label_studio(folder / "label-studio", studio_port) as studio,
@@ -107,7 +104,7 @@ class Annotator:
     def new_project(self, title: str, indices: Sequence[int]) -> tuple[int, dict[int, int]]:
         """A connected project with a task per scene: its number, and the scene of each task."""
         api = self._place.api
-        project = api.create_project(title[:50], self._config())
+        project = api.create_project(title[:50], self.label_config())
         files = {f"{index:05}": (f"{index:05}.png", _png(self._image(index)), "image/png") for index in indices}
         numbers: list[int] = []
         waiting = iter(files.items())
@@ -144,12 +141,11 @@ class Annotator:
 
     def train(self, project: int) -> str:
         """Press Start Training and wait for the job's last word."""
-        (backend,) = self._place.api.call("GET", f"/api/ml?project={project}")
-        known = {job["id"] for job in self._jobs(project)}
-        self._place.api.call("POST", f"/api/ml/{backend['id']}/train")
+        known = {job["id"] for job in self.jobs(project)}
+        self.press_train(project)
         deadline = time.monotonic() + _LONGEST_JOB_SECONDS
         while time.monotonic() < deadline:
-            new = [job for job in self._jobs(project) if job["id"] not in known]
+            new = [job for job in self.jobs(project) if job["id"] not in known]
             if new and new[0]["ended_at"]:
                 if new[0]["state"] != "finished":
                     raise RuntimeError(f"job {new[0]['id']} is {new[0]['state']}: {new[0]['note']}")
@@ -157,7 +153,13 @@ class Annotator:
             time.sleep(_LOOK_SECONDS)
         raise RuntimeError(f"the job of project {project} does not end")
 
-    def _jobs(self, project: int) -> list[dict[str, Any]]:
+    def press_train(self, project: int) -> None:
+        """Press Start Training."""
+        (backend,) = self._place.api.call("GET", f"/api/ml?project={project}")
+        self._place.api.call("POST", f"/api/ml/{backend['id']}/train")
+
+    def jobs(self, project: int) -> list[dict[str, Any]]:
+        """The jobs of a project, newest first."""
         jobs = requests.get(f"{self._place.service_url}/jobs", timeout=60).json()["jobs"]
         return [job for job in jobs if job["project"] == project]
 
@@ -166,9 +168,10 @@ class Annotator:
         return self._scenes.image(index)[:height, :width]
 
     def _plan(self) -> LabelPlan:
-        return parse_label_config(self._config())
+        return parse_label_config(self.label_config())
 
-    def _config(self) -> str:
+    def label_config(self) -> str:
+        """Of its projects: every label asked for in words, as brush masks."""
         labels = "".join(f'<Label value="{label}"/>' for label in self._labels)
         control = f'<BrushLabels name="masks" toName="image" model="ssp-sam">{labels}</BrushLabels>'
         return f'<View><Image name="image" value="$image"/>{control}</View>'

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
 import torch
 
+from benchmarks import ablation, ablation_masks, proposals
 from models.data.emoji_scenes import CLASSES, SceneSet
 from models.preprocess import sam_letterbox
 from models.sam_mi.region_points import Points
@@ -18,20 +15,8 @@ from models.ssp_sam.config import tiny as tiny_encoders
 from tests.emoji_world import write_split
 from tests.models.sam_mi.networks import encoders, engine
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SIDE = 64
 LETTERBOX = sam_letterbox((256, 256), 256)
-
-
-@pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch):
-    """A benchmark as a module; they are scripts beside each other."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-
-    def by_name(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    return by_name
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +32,7 @@ def disc(radius: float, centre: tuple[int, int] = (32, 32)) -> torch.Tensor:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trained", [True, False], ids=["trained", "zero-training"])
-def test_every_row_of_the_ablation_has_a_figure_and_a_line(load, scenes, trained):
-    ablation = load("ablation")
+def test_every_row_of_the_ablation_has_a_figure_and_a_line(scenes, trained):
     mode = ablation.Mode("mode", engine(trained=trained, model=encoders(tiny_encoders())))
     found = ablation.measure([mode], scenes, 1)
     assert set(found["mode"]) == {row.number for row in mode.rows}
@@ -61,8 +45,7 @@ def test_every_row_of_the_ablation_has_a_figure_and_a_line(load, scenes, trained
     assert len({line.count("|") for line in lines[1:]}) == 1
 
 
-def test_a_part_is_taken_away_by_shutting_its_gates_and_the_whole_stays_whole(load):
-    ablation = load("ablation")
+def test_a_part_is_taken_away_by_shutting_its_gates_and_the_whole_stays_whole():
     mode = ablation.Mode("trained", engine(trained=True))
     whole, low, high = (mode.variants[name].network for name in ("both", "low", "high"))
     assert mode.variants["both"].preset.trained_correction == 0 < mode.proposer.preset.trained_correction
@@ -73,56 +56,55 @@ def test_a_part_is_taken_away_by_shutting_its_gates_and_the_whole_stays_whole(lo
     assert min(whole.high1.gate.abs().max(), low.low.cost_gate.abs().max(), high.high2.gate.abs().max()) > 0
 
 
-def test_damaged_masks_lose_a_tenth_or_move_by_a_tenth_of_their_size(load):
-    masks, rng = load("ablation_masks"), np.random.default_rng(0)
+def test_damaged_masks_lose_a_tenth_or_move_by_a_tenth_of_their_size():
+    rng = np.random.default_rng(0)
     whole = disc(12)
     area = int((whole > 0).sum())
-    eroded = masks.eroded(whole, rng) > 0
+    eroded = ablation_masks.eroded(whole, rng) > 0
     assert int(eroded.sum()) == area - round(0.1 * area)
     assert (eroded <= (whole > 0)).all()
-    moved = masks.shifted(whole, rng) > 0
+    moved = ablation_masks.shifted(whole, rng) > 0
     centre = [float(index.float().mean()) for index in torch.nonzero(moved, as_tuple=True)]
     assert np.hypot(centre[0] - 32, centre[1] - 32) == pytest.approx(0.1 * area**0.5, abs=0.3)
     assert int(moved.sum()) == pytest.approx(area, rel=0.05)
-    assert not torch.equal(masks.anywhere(whole, rng) > 0, whole > 0)
+    assert not torch.equal(ablation_masks.anywhere(whole, rng) > 0, whole > 0)
     nothing = torch.full((SIDE, SIDE), -1.0)
-    assert torch.equal(masks.eroded(nothing, rng), nothing)
+    assert torch.equal(ablation_masks.eroded(nothing, rng), nothing)
 
 
 @pytest.mark.parametrize("count", [1, 8, 41, 2000])
-def test_points_are_filled_up_with_cells_far_from_all_others(load, count):
-    masks = load("ablation_masks")
+def test_points_are_filled_up_with_cells_far_from_all_others(count):
     own = Points(np.array([[3.0, 4.0], [20.0, 20.0]]), np.zeros((2, 32, 32), np.bool_))
-    found = masks.exactly(own, count, LETTERBOX, 32)
+    found = ablation_masks.exactly(own, count, LETTERBOX, 32)
     assert len(found.cells) == len(found.marked) == min(count, 32 * 32)
     assert len({tuple(cell) for cell in found.cells.tolist()}) == len(found.cells)
     assert np.array_equal(found.cells[: min(count, 2)], own.cells[: min(count, 2)])
-    assert len(masks.exactly(Points(np.zeros((0, 2)), np.zeros((0, 32, 32), np.bool_)), count, LETTERBOX, 32).cells) == min(count, 1024)
+    nowhere = Points(np.zeros((0, 2)), np.zeros((0, 32, 32), np.bool_))
+    assert len(ablation_masks.exactly(nowhere, count, LETTERBOX, 32).cells) == min(count, 1024)
 
 
-def test_masks_vote_by_the_majority_of_their_pixels_and_small_ones_lie_on_top(load):
+def test_masks_vote_by_the_majority_of_their_pixels_and_small_ones_lie_on_top():
     logits = torch.stack([disc(20), disc(6)])
     ones = torch.ones(2)
     words = np.zeros((256, 256), np.int32)
     words[:, :] = 3
     words[100:156, 100:156] = 7
-    found = load("ablation_masks").vote(SamMasks(logits, ones, ones, ones.long()), words, np.zeros_like(words), LETTERBOX)
+    found = ablation_masks.vote(SamMasks(logits, ones, ones, ones.long()), words, np.zeros_like(words), LETTERBOX)
     assert found[128, 128] == 7
     assert found[128, 70] == 3
     assert found[0, 0] == 0
 
 
 @pytest.mark.slow
-def test_peers_and_ours_answer_the_same_scenes(load, scenes, monkeypatch):
-    benchmark = load("proposals")
-    monkeypatch.setattr("proposal_peers.GRID_SIDE", 4)
+def test_peers_and_ours_answer_the_same_scenes(scenes, monkeypatch):
+    monkeypatch.setattr("benchmarks.proposal_peers.GRID_SIDE", 4)
     one = engine(model=encoders(tiny_encoders()))
-    rows = benchmark.quality(benchmark.pipelines(one), scenes, 1)
-    assert set(rows) == {benchmark.OURS, benchmark.GRID, benchmark.OWN_GRID, benchmark.GROUNDED, benchmark.SHARED}
-    assert rows[benchmark.GRID]["prompts"] == 16
-    assert rows[benchmark.GROUNDED]["encodings"] >= rows[benchmark.SHARED]["encodings"]
-    assert rows[benchmark.GROUNDED]["miou"] == rows[benchmark.SHARED]["miou"]
+    rows = proposals.quality(proposals.pipelines(one), scenes, 1)
+    assert set(rows) == {proposals.OURS, proposals.GRID, proposals.OWN_GRID, proposals.GROUNDED, proposals.SHARED}
+    assert rows[proposals.GRID]["prompts"] == 16
+    assert rows[proposals.GROUNDED]["encodings"] >= rows[proposals.SHARED]["encodings"]
+    assert rows[proposals.GROUNDED]["miou"] == rows[proposals.SHARED]["miou"]
     image = scenes.image(0)
-    assert {"SAM's image encoder", "sam decoder", "pixels"} <= set(benchmark.stages(one, image, CLASSES[:3], 1))
-    assert list(benchmark.by_labels(one, image, [3, 1])) == [1, 3]
-    assert len(set(benchmark.many_names(500))) == 500
+    assert {"SAM's image encoder", "sam decoder", "pixels"} <= set(proposals.stages(one, image, CLASSES[:3], 1))
+    assert list(proposals.by_labels(one, image, [3, 1])) == [1, 3]
+    assert len(set(proposals.many_names(500))) == 500
