@@ -19,7 +19,10 @@ CREATE TABLE IF NOT EXISTS looks (
     version TEXT NOT NULL, task INTEGER NOT NULL, content TEXT NOT NULL, doubt REAL NOT NULL, vector BLOB NOT NULL,
     PRIMARY KEY (version, task)
 );
+CREATE INDEX IF NOT EXISTS looks_by_task ON looks (task);
 """
+_KEPT = 3
+"""Versions whose look at a task is kept: the way back from the newest one costs no look."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,10 +65,13 @@ class LookedAt:
         return {look.task: look for look in known if contents.get(look.task) == look.content}
 
     def keep(self, version: str, looks: Iterable[Look]) -> None:
-        """Keep looks by a version; those by versions that were superseded long ago are of no use to anybody and go."""
+        """Keep looks by a version; of each task's, the newest of three versions stay."""
         rows = [(version, look.task, look.content, look.doubt, look.vector.astype(np.float32).tobytes()) for look in looks]
         with self._file.write() as database:
             database.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?)", rows)
+            # What is replaced gets a new rowid: they tell the order of looking.
+            oldest = "SELECT rowid FROM looks WHERE task = ? ORDER BY rowid DESC LIMIT -1 OFFSET ?"
+            database.executemany(f"DELETE FROM looks WHERE rowid IN ({oldest})", [(row[1], _KEPT) for row in rows])  # noqa: S608 - our own text
 
 
 def content_of(data: Mapping[str, Any], label_config: str) -> str:

@@ -116,3 +116,13 @@ def test_looks_come_back_as_they_were(tmp_path: Path) -> None:
     assert (found.task, found.content, found.doubt, found.vector.tolist()) == (7, look.content, 0.25, look.vector.tolist())
     assert kept.find("v2", {7: look.content}) == {}
     assert kept.find("v1", {7: content_of({"image": "b"}, CONFIG)}) == {}
+
+
+def test_looks_of_the_three_versions_that_looked_last_stay(tmp_path: Path) -> None:
+    kept = LookedAt(tmp_path / "looked-at.sqlite3")
+    seen, other = (Look(task, content_of({"image": "a"}, CONFIG), 0.25, np.array([1.0], np.float32)) for task in (7, 8))
+    kept.keep("v0", [other])
+    for version in ("v1", "v2", "v3", "v1", "v4"):
+        kept.keep(version, [seen])
+    assert [version for version in ("v1", "v2", "v3", "v4") if kept.find(version, {7: seen.content})] == ["v1", "v3", "v4"]
+    assert kept.find("v0", {8: other.content})
