@@ -48,12 +48,13 @@ class FineTuneConfig:
     """The same for SAM's mask decoder."""
     decoder_from: float = 0.25
     """SAM's mask decoder learns after this share of the steps, when prompts have settled."""
-    low_rank: int = 8
+    low_rank: int = 16
     """Rank of the adapters on the last blocks of CLIP's image tower; 0 for none."""
-    low_rank_blocks: int = 2
+    low_rank_blocks: int = 4
     """How many blocks have adapters. What lies before them is computed once per image and kept."""
-    low_rank_rate: float = 3.0
-    """Learning rate of the adapters, as a share of ``learning_rate``."""
+    low_rank_rate: float = 8.0
+    """Learning rate of the adapters, as a multiple of ``learning_rate``: artwork that is new has to be seen in a new way, while a head that
+    learned as fast would forget what it knew."""
     base_share: float = 0.2
     """So much of the base's weights is mixed into what was learned (:mod:`models.finetuning.leaning`); 0 for none."""
     base_share_again: float = 0.3

@@ -25,8 +25,9 @@ from models.version_folder import CurvePoint, fair_mean
 MOST_IMAGES = 64
 """Measured between epochs; the scores of a version are of all images."""
 DECODED_AT_ONCE = 32
-FEWEST_TO_CHOOSE = 20
-"""Expressions that refer to something; with fewer, the best of several epochs is the luckiest."""
+FEWEST_TO_CHOOSE = 100
+"""Expressions that refer to something; with fewer, the best of several epochs is the luckiest, and the last one, with the smallest steps,
+the better choice."""
 
 
 class Judged(NamedTuple):
