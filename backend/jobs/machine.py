@@ -6,9 +6,12 @@ import fcntl
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 from backend.errors import BackendError
+
+_LOOK_SECONDS = 0.05
 
 
 class TrainerRuns(BackendError):  # noqa: N818 - says what was found
@@ -23,19 +26,29 @@ class MachineLock:
 
     Args:
         path: a file that nothing else is written to.
+        patience_seconds: so long somebody else may still hold it. A process that was killed takes a moment to give its memory back, and
+            keeps the lock until it has.
 
     Raises:
         TrainerRuns: somebody else holds it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience_seconds: float = 0.0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a")
+        deadline = time.monotonic() + patience_seconds
+        while not self._is_taken():
+            if time.monotonic() >= deadline:
+                self._file.close()
+                raise TrainerRuns(f"another trainer works with {path.parent}; it does these jobs, too, so there is nothing to start")
+            time.sleep(_LOOK_SECONDS)
+
+    def _is_taken(self) -> bool:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._file.close()
-            raise TrainerRuns(f"another trainer works with {path.parent}; it does these jobs, too, so there is nothing to start") from error
+        except BlockingIOError:
+            return False
+        return True
 
     def release(self) -> None:
         """Let others begin."""

@@ -24,6 +24,9 @@ LOG = "log.txt"
 _RETRY_SECONDS = 10.0
 """A chore that failed, or a queue that did not answer, is tried again after this time."""
 
+_DYING_SECONDS = 5.0
+"""A trainer that was killed, and its job, may take so long to be gone."""
+
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -96,7 +99,7 @@ class Trainer:
         Raises:
             TrainerRuns: another trainer of this data folder is at work.
         """
-        lock = MachineLock(self._folder / "trainer.lock")
+        lock = MachineLock(self._folder / "trainer.lock", _DYING_SECONDS)
         self._lifeline = Lifeline()
         try:
             while not self.is_leaving:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -108,11 +109,18 @@ def test_a_job_stands_back_for_everybody_else(settings: Settings, learning: Lear
     assert [job.note for job in learning.queue.jobs()] in (["10 1"], [f"{19 - before} 1"])
 
 
-def test_one_trainer_works_with_a_data_folder(settings: Settings) -> None:
+def test_one_trainer_works_with_a_data_folder(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.jobs.trainer._DYING_SECONDS", 0.1)
     lock = MachineLock(settings.data_dir / "trainer.lock")
     with pytest.raises(TrainerRuns, match="nothing to start"):
         build_trainer(settings).run()
     lock.release()
+
+
+def test_a_trainer_waits_a_moment_for_one_that_is_dying(settings: Settings) -> None:
+    dying = MachineLock(settings.data_dir / "trainer.lock")
+    threading.Timer(0.2, dying.release).start()
+    MachineLock(settings.data_dir / "trainer.lock", patience_seconds=30.0).release()
 
 
 @pytest.mark.slow
