@@ -15,7 +15,7 @@ from tools.label_studio_server import ROOT
 PICTURE = ROOT / "docs" / "images" / "page.png"
 WINDOW = {"width": 1120, "height": 900}
 MARGIN = 24
-"""Pixels below the pictures of the first project, where the picture of the page ends."""
+"""Pixels above the images of the first project, where the picture ends: their artwork need not be ours to publish."""
 
 
 def main() -> int:
@@ -32,11 +32,11 @@ def main() -> int:
         page.goto(server.url)
         page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
         page.wait_for_load_state("networkidle")
-        pictures = page.locator(".pairs").first.bounding_box()
-        if pictures is None:
-            print(f"no project in {folder} has a version with pictures", file=sys.stderr)
+        images = page.get_by_role("heading", name="Before and after").first.bounding_box()
+        if images is None:
+            print(f"no project in {folder} has a version with images before and after", file=sys.stderr)
             return 1
-        height = round(pictures["y"] + pictures["height"]) + MARGIN
+        height = round(images["y"]) - MARGIN
         clip = {"x": 0, "y": 0, "width": WINDOW["width"], "height": height}
         shown = Image.open(io.BytesIO(page.screenshot(full_page=True, clip=clip))).convert("RGB")  # type: ignore[arg-type]
     shown.quantize(128, method=Image.Quantize.MAXCOVERAGE).save(PICTURE, optimize=True)
