@@ -141,7 +141,7 @@ class Annotator:
 
     def train(self, project: int) -> str:
         """Press Start Training and wait for the job's last word."""
-        known = {job["id"] for job in self.jobs(project)}
+        known = {job["id"] for job in self.jobs(project) if job["ended_at"]}  # one that a stopped run has left goes on, and is meant
         self.press_train(project)
         deadline = time.monotonic() + _LONGEST_JOB_SECONDS
         while time.monotonic() < deadline:
