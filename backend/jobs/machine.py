@@ -37,13 +37,14 @@ class MachineLock:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a")
         deadline = time.monotonic() + patience_seconds
-        while not self._is_taken():
+        while not self._take():
             if time.monotonic() >= deadline:
                 self._file.close()
                 raise TrainerRuns(f"another trainer works with {path.parent}; it does these jobs, too, so there is nothing to start")
             time.sleep(_LOOK_SECONDS)
 
-    def _is_taken(self) -> bool:
+    def _take(self) -> bool:
+        """Whether it is ours now."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
