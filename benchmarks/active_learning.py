@@ -1,9 +1,10 @@
 """Does correcting help, and does it matter which images are corrected? A simulated annotator in a real Label Studio, webhooks and all.
 
 Run alone: ``.venv/bin/python benchmarks/active_learning.py`` (hours), or for a trial with ``--labels 6 --pool 10 --rounds 4,8 --held-out 4
---base 4 --seeds 1 --steps 4``. The scenes are drawn with OpenMoji, artwork that the shipped weights never saw. They are such as people
-gather for a project: most of what they show has one of its labels, the rest is of other classes, which nobody marks. After every round the
-Train button is pressed, and the version that serves is measured on scenes that nobody corrects.
+--base 4 --seeds 1 --steps 4``. The scenes are drawn with OpenMoji, artwork that the shipped weights never saw. As in most pictures of the
+world, the labels of the project are a few of the many classes that they show (16 of 80, as many as COCO has): half of the images show
+none of them, and nobody marks the rest. Where every image shows several labels, any twenty of them teach about the same; ``--others 8`` is
+such a project. After every round the Train button is pressed, and the version that serves is measured on scenes that nobody corrects.
 
 ``miou``: mean IoU over the labels that a held-out scene shows; ``strict``: also over those that were found where they are not, which
 count 0. The same is measured on scenes of the same classes drawn with artwork that the weights know: the gap. ``base`` is the referring
@@ -19,7 +20,7 @@ import os
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,10 @@ SCENES_OF_A_SPLIT = 500
 """As many as ``wordmask evaluate`` makes, so that both share the folder."""
 CLASSES_SEED = 0
 """Draws the labels, and the other classes."""
-SPARE = 1.2
-"""So many times the scenes that are needed are drawn: now and then one shows none of the labels."""
+POOLS = 2
+"""Projects are drawn from so many times the tasks that they have, so that those of different seeds differ."""
+SPARE = 3
+"""So many times the scenes that measure are drawn, as only those that show a label do."""
 
 STRATEGIES = ("random", "doubt", "select")
 """``doubt``: as Label Studio's label stream gives tasks out; ``select``: as ``wordmask select`` does."""
@@ -55,13 +58,13 @@ def main() -> None:
     options = _options()
     drawn = [str(name) for name in np.random.default_rng(CLASSES_SEED).permutation(CLASSES)[: options.labels + options.others]]
     labels = sorted(drawn[: options.labels])
-    count = round(SPARE * (options.pool + options.held_out))
+    pools = POOLS * options.pool
+    count = pools + SPARE * options.held_out
     scenes, known = (project_scenes(split, drawn, count, options.data) for split in ("openmoji", "test"))
-    usable, in_domain = with_labels(scenes, labels), with_labels(known, labels)
-    held_out, pools = usable[-options.held_out :], usable[: -options.held_out]
+    held_out, in_domain = (with_labels(some, labels, range(pools, count))[: options.held_out] for some in (scenes, known))
     everything = prepare_split("held-out-scenes", SCENES_OF_A_SPLIT, options.data)
     base_samples = list(islice(scene_samples(everything), options.base))
-    measure = Measure(options.work / "measured.json", (scenes, held_out), (known, in_domain[: options.held_out]), labels, base_samples)
+    measure = Measure(options.work / "measured.json", (scenes, held_out), (known, in_domain), labels, base_samples)
     base = measure(BASE, PROFILE)
     print(f"labels: {', '.join(labels)}", flush=True)
     print("before: " + ", ".join(f"{name} {value:.3f}" for name, value in base.items()), flush=True)
@@ -96,10 +99,10 @@ def settings(steps: int) -> dict[str, str]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", type=int, default=16, help="classes of the project")
-    parser.add_argument("--others", type=int, default=8, help="classes that its images show as well")
+    parser.add_argument("--others", type=int, default=64, help="classes that its images show as well")
     parser.add_argument("--pool", type=int, default=240, help="tasks of a project")
     parser.add_argument("--rounds", type=lambda text: [int(one) for one in text.split(",")], default=[20, 50, 100], help="corrected in all")
-    parser.add_argument("--held-out", type=int, default=60, help="scenes that measure")
+    parser.add_argument("--held-out", type=int, default=120, help="scenes that measure")
     parser.add_argument("--base", type=int, default=60, help="scenes of the known domain that tell what is forgotten")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--strategies", type=lambda text: text.split(","), default=["random", "doubt"], help=", ".join(STRATEGIES))
@@ -229,10 +232,10 @@ def project_scenes(split: str, classes: Sequence[str], count: int, data: Path) -
     return SceneSet(generate(folder, split, count, seed=EVALUATION_SEED, glyphs=bank, workers=1, progress=False))
 
 
-def with_labels(scenes: SceneSet, labels: Sequence[str]) -> list[int]:
-    """Numbers of the scenes that show one of the labels at least."""
+def with_labels(scenes: SceneSet, labels: Sequence[str], among: Iterable[int]) -> list[int]:
+    """Those of the scenes ``among`` that show one of the labels at least."""
     wanted = set(labels)
-    return [index for index in range(len(scenes)) if wanted & {one.name for one in scenes.meta(index).objects}]
+    return [index for index in among if wanted & {one.name for one in scenes.meta(index).objects}]
 
 
 def summary(curves: Mapping[str, list[list[dict[str, Any]]]], base: Mapping[str, float], figure: str) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class FineTuneConfig:
     learned as fast would forget what it knew."""
     base_share: float = 0.2
     """So much of the base's weights is mixed into what was learned (:mod:`models.finetuning.leaning`); 0 for none."""
-    base_share_again: float = 0.3
+    base_share_again: float = 0.4
     """The same of a version that goes on from another one, and so begins away from the base."""
     label_steps: int = 40
     """Steps of SAM-MI's network on the labels, where the base has one; 0 leaves it as it is."""
