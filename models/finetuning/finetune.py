@@ -126,7 +126,7 @@ def _conclude(run: Prepared, wall_seconds: Callable[[], float]) -> None:
     """Write the version, and measure what was written."""
     request = run.request
     base_model, base_network, _, _ = read_networks(run.base)
-    lean_towards(base_model, run.model, run.config.base_share if request.parent is None else run.config.base_share_again)
+    lean_towards(base_model, run.model, run.config.base_share)
     _train_label_lists(run)
     write_delta(request.out, joined_tensors(run.model, run.network), joined_tensors(base_model, base_network))
     entries = {"thresholds": asdict(_thresholds(run))}

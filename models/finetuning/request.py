@@ -55,10 +55,8 @@ class FineTuneConfig:
     low_rank_rate: float = 8.0
     """Learning rate of the adapters, as a multiple of ``learning_rate``: artwork that is new has to be seen in a new way, while a head that
     learned as fast would forget what it knew."""
-    base_share: float = 0.2
+    base_share: float = 0.3
     """So much of the base's weights is mixed into what was learned (:mod:`models.finetuning.leaning`); 0 for none."""
-    base_share_again: float = 0.4
-    """The same of a version that goes on from another one, and so begins away from the base."""
     label_steps: int = 40
     """Steps of SAM-MI's network on the labels, where the base has one; 0 leaves it as it is."""
     label_rate: float = 2e-4
@@ -103,9 +101,8 @@ class FineTuneConfig:
         for name in (*rates, "embedding_bytes"):
             if getattr(self, name) < 0:
                 raise FineTuneError(f"FineTuneConfig.{name} must not be negative, found {getattr(self, name)}")
-        for name in ("base_share", "base_share_again"):
-            if not 0 <= getattr(self, name) < 1:
-                raise FineTuneError(f"FineTuneConfig.{name} must be at least 0 and less than 1, found {getattr(self, name)}")
+        if not 0 <= self.base_share < 1:
+            raise FineTuneError(f"FineTuneConfig.base_share must be at least 0 and less than 1, found {self.base_share}")
         if not self.learning_rate > 0:
             raise FineTuneError(f"FineTuneConfig.learning_rate must be positive, found {self.learning_rate}")
 
@@ -114,7 +111,7 @@ def published_finetuning() -> FineTuneConfig:
     """The paper's optimisation (spec 5.2) with a published checkpoint as its start: CLIP frozen, SAM's decoder late and slow."""
     return FineTuneConfig(
         steps=1000, steps_per_image=1000, batch_size=8, replay_size=0, expressions_per_image=1, views=1, collages=0, naming=0.0,
-        learning_rate=1e-4, base_share=0.0, base_share_again=0.0, text_rate=0.0, low_rank=0, schedule="published", weight_decay=1e-4,
+        learning_rate=1e-4, base_share=0.0, text_rate=0.0, low_rank=0, schedule="published", weight_decay=1e-4,
         clip_norm=0.1, validate_every=50,
     )  # fmt: skip
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from models import FineTuneError, FineTuneProgress, WeightsError, find_weights, fine_tune, load_engine
 from models.finetuning import finetune
+from models.sam_mi.weights import read_networks
 from models.version_folder import read_version
 from tests.models.finetuning.world import QUICK, request_for, write_base, write_dataset
 
@@ -76,15 +78,21 @@ def test_a_version_is_relative_to_the_base_whatever_it_began_from(root: Path) ->
     (root / "pruned").rename(root / "draft")
 
 
-@pytest.mark.parametrize(("has_parent", "expected"), [(False, 0.4), (True, 0.7)])
-def test_a_version_leans_further_back_when_it_begins_away_from_the_base(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_parent: bool, expected: float
+@pytest.mark.parametrize("has_parent", [False, True])
+def test_a_version_leans_towards_the_base_and_not_towards_the_version_that_it_began_from(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_parent: bool
 ) -> None:
-    told: list[float] = []
-    monkeypatch.setattr(finetune, "lean_towards", lambda base, learned, share: told.append(share))
-    config = replace(QUICK, steps=1, base_share=0.4, base_share_again=0.7)
+    told: list[tuple[float, bool]] = []
+    base, _, _, _ = read_networks(find_weights(root / "base"))
+
+    def lean(towards: nn.Module, learned: nn.Module, share: float) -> None:
+        same = all(torch.equal(one, other) for one, other in zip(towards.parameters(), base.parameters(), strict=True))
+        told.append((share, same))
+
+    monkeypatch.setattr(finetune, "lean_towards", lean)
+    config = replace(QUICK, steps=1, base_share=0.4)
     fine_tune(request_for(root, config, run_dir=tmp_path / "run", out=tmp_path / "out", parent=root / "draft" if has_parent else None))
-    assert told == [expected]
+    assert told == [(0.4, True)]
 
 
 def test_a_run_of_the_same_seed_writes_the_same_version(root: Path, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_the_published_schedule_is_that_of_the_paper(epoch: int, rate: float) ->
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"steps": 0}, {"replay_size": -1}, {"learning_rate": 0.0}, {"patience": 0}, {"base_share": 1.0}, {"base_share_again": -0.1}],
+    [{"steps": 0}, {"replay_size": -1}, {"learning_rate": 0.0}, {"patience": 0}, {"base_share": 1.0}, {"base_share": -0.1}],
 )
 def test_a_configuration_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(FineTuneError, match=next(iter(wrong))):
