@@ -19,12 +19,13 @@ figure { margin: 0; width: 720px; padding: 16px 20px 8px; }
 .line { fill: none; stroke-width: 1.8; stroke: #0b5cad; } .line.second { stroke: #b5480a; stroke-dasharray: 6 3; }
 .line.third { stroke: #0a6b4c; stroke-dasharray: 2 2; } .line.guide { stroke: #57606a; stroke-width: 1; stroke-dasharray: 2 3; }
 .dot { fill: #0b5cad; } .dot.second { fill: #b5480a; } .dot.third { fill: #0a6b4c; }
+.line.faint { stroke-width: .7; stroke-dasharray: none; opacity: .45; }
 .legend { display: flex; gap: 24px; color: #57606a; } .key { display: flex; align-items: center; gap: 6px; } .key svg { width: 24px; }
 </style><figure>CHART</figure>"""
 
 
 def draw_learning_curve(path: Path, curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], known: float) -> None:
-    """Draw the mean over the seeds of each strategy, and the known domain as a line to reach.
+    """Draw the mean over the seeds of each strategy, single seeds thinly behind it, and the known domain as a line to reach.
 
     Args:
         path: of the PNG.
@@ -32,12 +33,17 @@ def draw_learning_curve(path: Path, curves: Mapping[str, Sequence[Sequence[Mappi
         known: score in the domain of the weights.
     """
     last = max(one["corrected"] for runs in curves.values() for curve in runs for one in curve)
-    series = [Series("artwork that the weights know", [(0, known), (1, known)], "guide")]
+    seeds: list[Series] = []
+    means: list[Series] = []
     for style, (strategy, runs) in zip(_STYLES, curves.items(), strict=False):
         places = [one["corrected"] / last for one in runs[0]]
-        means = np.mean([[one["miou"] for one in curve] for curve in runs], axis=0)
+        values = [[float(one["miou"]) for one in curve] for curve in runs]
+        if len(values) > 1:
+            seeds += [Series("", list(zip(places, one, strict=True)), f"{style} faint") for one in values]
         name = "chosen at random" if strategy == "random" else f"chosen by {strategy}"
-        series.append(Series(name, list(zip(places, map(float, means), strict=True)), style, dots=True))
+        mean = map(float, np.mean(values, axis=0))
+        means.append(Series(name, list(zip(places, mean, strict=True)), style, dots=True))
+    series = [*seeds, Series("artwork that the weights know", [(0, known), (1, known)], "guide"), *means]
     chart = line_chart("Mean IoU on held-out scenes by number of corrected images", "corrected images", "mean IoU", series, to_x=last)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open_browser() as browser:

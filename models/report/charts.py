@@ -19,7 +19,7 @@ class Series:
     """One line of a chart.
 
     Args:
-        name: for the legend.
+        name: for the legend, which leaves out those without one.
         points: x and y, both 0..1.
         style: class of the style sheet: ``first``, ``second`` or ``guide``.
         dots: mark each point.
@@ -53,7 +53,9 @@ def line_chart(summary: str, x_label: str, y_label: str, series: Sequence[Series
     drawn = [one for one in series if one.points]
     x_ticks = [f"{tick * to_x:g}" for tick in _TICKS]
     body = [_axes(x_label, y_label, x_ticks, [f"{tick:g}" for tick in _TICKS]), *map(_line, drawn)]
-    legend = Markup("").join((_LEGEND_LINE if len(one.points) > 1 else _LEGEND_DOT).format(style=one.style, name=one.name) for one in drawn)
+    legend = Markup("").join(
+        (_LEGEND_LINE if len(one.points) > 1 else _LEGEND_DOT).format(style=one.style, name=one.name) for one in drawn if one.name
+    )
     return _figure(summary, Markup("").join(body), Markup('<p class="legend">{}</p>').format(legend))
 
 

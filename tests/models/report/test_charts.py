@@ -38,6 +38,13 @@ def test_values_outside_stay_on_the_chart():
     assert all(0 <= number <= max(WIDTH, HEIGHT) for number in numbers(path))
 
 
+def test_a_line_without_a_name_is_drawn_but_not_in_the_legend():
+    named, unnamed = Series("mean", [(0, 0), (1, 1)]), Series("", [(0, 0.5), (1, 0.5)], "first faint")
+    both, alone = (line_chart("seeds", "x", "y", series) for series in ([unnamed, named], [named]))
+    assert both.count('class="line first faint"') == 1
+    assert both.partition("legend")[2] == alone.partition("legend")[2]
+
+
 def test_a_single_point_is_a_dot_in_chart_and_legend():
     chart = parse(line_chart("dot", "x", "y", [Series("decision", [(0.5, 0.5)], "second", dots=True)]))
     assert len([dot for dot in chart.iter("circle") if dot.get("class") == "dot second"]) == 2
