@@ -1,10 +1,10 @@
 """Does correcting help, and does it matter which images are corrected? A simulated annotator in a real Label Studio, webhooks and all.
 
-Run alone: ``.venv/bin/python benchmarks/active_learning.py`` (hours), or for a trial with ``--labels 6 --pool 10 --rounds 4,8 --held-out 4
---base 4 --seeds 1 --steps 4``. The scenes are drawn with OpenMoji, artwork that the shipped weights never saw. As in most pictures of the
-world, the labels of the project are a few of the many classes that they show (16 of 80, as many as COCO has): half of the images show
-none of them, and nobody marks the rest. Where every image shows several labels, any twenty of them teach about the same; ``--others 8`` is
-such a project. After every round the Train button is pressed, and the version that serves is measured on scenes that nobody corrects.
+Run alone: ``.venv/bin/python benchmarks/active_learning.py`` (hours), or for a trial with ``--labels 6 --others 8 --pool 10 --rounds 4,8
+--held-out 4 --base 4 --seeds 1 --steps 4``. The scenes are drawn with OpenMoji, artwork that the shipped weights never saw. As in most
+pictures of the world, the labels of the project are a few of the many classes that they show (16 of 80, as many as COCO has): half of the
+images show none of them, and nobody marks the rest. Where nearly every image shows some, as with ``--others 8``, there is less to choose.
+After every round the Train button is pressed, and the version that serves is measured on scenes that nobody corrects.
 
 ``miou``: mean IoU over the labels that a held-out scene shows; ``strict``: also over those that were found where they are not, which
 count 0. The same is measured on scenes of the same classes drawn with artwork that the weights know: the gap. ``base`` is the referring
@@ -62,6 +62,9 @@ def main() -> None:
     count = pools + SPARE * options.held_out
     scenes, known = (project_scenes(split, drawn, count, options.data) for split in ("openmoji", "test"))
     held_out, in_domain = (with_labels(some, labels, range(pools, count))[: options.held_out] for some in (scenes, known))
+    fewest = min(len(held_out), len(in_domain))
+    if fewest < options.held_out:
+        sys.exit(f"only {fewest} of {options.held_out} held-out scenes show a label; ask for fewer --others or more --labels")
     everything = prepare_split("held-out-scenes", SCENES_OF_A_SPLIT, options.data)
     base_samples = list(islice(scene_samples(everything), options.base))
     measure = Measure(options.work / "measured.json", (scenes, held_out), (known, in_domain), labels, base_samples)
