@@ -94,8 +94,6 @@ class SspSamEngine:
         self._model = model.to(device).eval().requires_grad_(False)
         for encoder in (self._model.clip.visual, self._model.sam.image_encoder):
             self._compute.reduce(encoder)
-        # What is enlarged comes from tokens, channels last already: reordering it for every mask takes most of the time otherwise.
-        self._model.sam.mask_decoder.output_upscaling.to(memory_format=torch.channels_last)
         self._images = ImageSide(self._model, version=version, compute=self._compute, cache=cache, options=options)
         self._tokenizer = tokenizer
         self._name = name

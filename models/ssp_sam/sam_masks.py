@@ -6,7 +6,6 @@ many images decode together; the stock sub-modules do all the work, and only the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -16,7 +15,8 @@ from torch import Tensor, nn
 from models.conv_stem import ConvStem
 from models.devices import in_float32
 from models.ssp_sam.config import SamConfig
-from models.ssp_sam.sam_encoder import ImageEncoder, norms_in_float32
+from models.ssp_sam.mask_drawing import draw_masks
+from models.ssp_sam.sam_encoder import ImageEncoder
 from models.ssp_sam.skip_pyramid import SkipPyramid
 
 
@@ -26,21 +26,18 @@ class SamFeatures(NamedTuple):
     embedding: Tensor
     """float ``[B, d, G, G]``."""
     skip8: Tensor | None = None
-    """float ``[B, d / 4, 2G, 2G]``; only with high-resolution skips."""
+    """float ``[B or 1, d / 4, 2G, 2G]``; only with high-resolution skips."""
     skip4: Tensor | None = None
-    """float ``[B, d / 8, 4G, 4G]``; only with high-resolution skips."""
+    """float ``[B or 1, d / 8, 4G, 4G]``; only with high-resolution skips."""
 
     def select(self, index: Tensor) -> SamFeatures:
         """Features of the images ``index``, int64 ``[K]``, one per prompt set."""
-        return self._each(lambda part: part[index])
+        skips = (None if part is None else part[index] for part in (self.skip8, self.skip4))
+        return SamFeatures(self.embedding[index], *skips)
 
     def repeat(self, count: int) -> SamFeatures:
         """One image's features for ``count`` prompt sets, without copying them."""
-        return self._each(lambda part: part.expand(count, -1, -1, -1))
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> SamFeatures:
-        skips = (None if part is None else change(part) for part in (self.skip8, self.skip4))
-        return SamFeatures(change(self.embedding), *skips)
+        return self._replace(embedding=self.embedding.expand(count, -1, -1, -1))
 
 
 class StemmedImageEncoder(ImageEncoder):
@@ -95,7 +92,6 @@ def build_sam(config: SamConfig) -> Sam:
         iou_head_depth=3,
         iou_head_hidden_dim=config.iou_head_hidden_dim,
     )
-    norms_in_float32(decoder.output_upscaling)
     return Sam(image_encoder=encoder, prompt_encoder=prompts, mask_decoder=decoder)
 
 
@@ -151,25 +147,9 @@ def decode_tokens(sam: Sam, features: SamFeatures, sparse_prompt_embeddings: Ten
     image_pe = _dense_code(encoder).expand(batch, -1, -1, -1)
 
     answers, source = decoder.transformer(source, image_pe, tokens)
-    embedding = source.transpose(1, 2).unflatten(2, features.embedding.shape[-2:])
-    upscaled = upscale(decoder, embedding, features)
-    weights = torch.stack([decoder.output_hypernetworks_mlps[number](answers[:, 1 + number]) for number in numbers], dim=1)
-    with in_float32(upscaled.device):
-        logits = torch.einsum("kmc,kchw->kmhw", weights.float(), upscaled.float())
+    filters = torch.stack([decoder.output_hypernetworks_mlps[number](answers[:, 1 + number]) for number in numbers], dim=1)
+    logits = draw_masks(decoder, source, filters, features.skip8, features.skip4)
     return logits, decoder.iou_prediction_head(answers[:, 0])[:, list(numbers)]
-
-
-def upscale(decoder: MaskDecoder, embedding: Tensor, features: SamFeatures) -> Tensor:
-    """float ``[K, d, G, G]`` -> ``[K, d / 8, 4G, 4G]``, with the stem's finer features added on the way where there are any."""
-    to_stride8, norm, activation, to_stride4, last_activation = decoder.output_upscaling
-    finer = to_stride8(embedding)
-    if features.skip8 is not None:
-        finer = finer + features.skip8
-    finest = to_stride4(activation(norm(finer)))
-    if features.skip4 is not None:
-        finest = finest + features.skip4
-    upscaled: Tensor = last_activation(finest)
-    return upscaled
 
 
 POINT_NEGATIVE, POINT_POSITIVE, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT, NOT_A_POINT = 0, 1, 2, 3, -1
