@@ -2,8 +2,7 @@
 
 Both of the stock decoder's enlargements are transposed convolutions whose kernel is their stride: no pixel hears of another cell. So each
 cell is drawn for itself here, by matrix products on channels-last tokens, and pixels are put into their places once, when only the masks'
-logits are left. Numbers are those of ``MaskDecoder.output_upscaling``, whose convolutions took a third of a training step in bf16 on a
-CPU.
+logits are left. Numbers are those of ``MaskDecoder.output_upscaling``; on a CPU, the backward pass of its convolutions is slow in bf16.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from models.ssp_sam.skip_pyramid import SkipPyramid
 
 
 class SamFeatures(NamedTuple):
-    """What SAM knows of an image. Batched alike, ``B`` images."""
+    """What SAM knows of ``B`` images; the skips of one image stand for all prompt sets when it is repeated."""
 
     embedding: Tensor
     """float ``[B, d, G, G]``."""

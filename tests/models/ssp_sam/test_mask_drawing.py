@@ -60,7 +60,7 @@ def test_without_finer_features_nothing_is_added():
     assert torch.allclose(found, drawn_by_the_stock_layers(made, cells, filters, skip8 * 0, skip4 * 0), rtol=1e-4, atol=1e-4)
 
 
-def test_under_autocast_logits_and_norm_stay_in_float32():
+def test_under_autocast_logits_are_float32_and_close():
     made, given = decoder(), inputs(COUNT)
     with torch.inference_mode():
         expected = draw_masks(made, *given)
