@@ -23,9 +23,12 @@ install-all: ## both environments, a Chromium and a Redis
 demo: install-all ## a real Label Studio with masks made from words; DEMO_EXIT=1 checks it, writes demo-output/ and ends
 	@$(PY) -m tools.demo $(if $(filter-out 0,$(DEMO_EXIT)),--check)
 
+# One more than there are cores: tests of real servers wait for much of their time.
+TEST_PROCESSES ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
+
 test: export OMP_WAIT_POLICY := PASSIVE
 test: install-all ## every test, a real Label Studio and a real browser included
-	@$(PY) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(PY) -m pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: install ## style, formatting and types
 	@$(VENV)/bin/ruff check .

@@ -108,7 +108,7 @@ class Mode:
     """
 
     def __init__(self, name: str, engine: SamMiEngine) -> None:
-        self.name, self.encode = name, engine.label_features
+        self.name, self.encode = name, engine._images.features
         self.proposer: Proposer = engine._proposer
         proposer = self.proposer
         self.is_trained = isinstance(proposer, TrainedProposer)

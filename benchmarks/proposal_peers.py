@@ -104,7 +104,7 @@ class Parts:
     def look(self, image: RgbImage, labels: Sequence[str]) -> tuple[Look, Frames]:
         """What the words see: CLIP's image encoder, and the map of cosines."""
         frames = Frames.of((image.shape[0], image.shape[1]), self.model.config)
-        clip = self.engine._label_clip
+        clip = self.engine._images.clip
         tokens = clip.encode([clip.prepare(image)])[0]["clip_tokens"]
         question = ask(labels, self.proposer.preset.background_words, EVERYTHING.stuff)
         return self.proposer.look(tokens, frames, question), frames

@@ -146,7 +146,7 @@ def stages(engine: SamMiEngine, image: RgbImage, labels: Sequence[str], repeats:
     clip, sam = (encoding.prepare(image)[None] for encoding in (images.clip, images.sam))
     encoders: dict[str, Callable[[], Any]] = {
         "resize and normalise": lambda: (images.clip.prepare(image), images.sam.prepare(image)),
-        "CLIP's image encoder": lambda: engine._label_clip.encode([clip[0]]),
+        "CLIP's image encoder": lambda: images.clip.encode([clip[0]]),
         "SAM's image encoder": lambda: encode_image(model.sam, sam),
     }
     found: dict[str, list[float]] = {}
@@ -193,7 +193,7 @@ def by_labels(engine: SamMiEngine, image: RgbImage, sizes: Sequence[int]) -> dic
         encoders, rest = [], []
         for _ in range(REPEATS):
             start = time.perf_counter()
-            engine.label_features(image)
+            engine._images.features(image)
             encoders.append(time.perf_counter() - start)
             rest.append(sum(engine.propose(image, names).stages.seconds.values()))
         rows[size] = {

@@ -11,11 +11,12 @@ import numpy as np
 
 from models.data.emoji_scenes import SPLITS, SceneSet, build_bank, generate, sample_expressions
 from models.data.emoji_scenes.dataset import GENERATOR_VERSION
+from models.data.emoji_scenes.grammar import Expression as DrawnExpression
 from models.data.emoji_scenes.meta import SceneMeta
 from models.engine import Engine
 from models.evaluation import Asked, Expression, PromptMetrics, Sample, add_answers, add_prompts, ask_expressions
 from models.figures import Figures, SplitScores
-from models.metrics import ReferringMetrics
+from models.metrics import PART_OF, ReferringMetrics
 
 REPORTED_SPLITS: Mapping[str, str] = MappingProxyType(
     {"held-out-scenes": "test", "compositions": "compositions", "backgrounds": "backgrounds", "openmoji": "openmoji"}
@@ -91,11 +92,16 @@ def scene_samples(scenes: SceneSet, per_scene: int = EXPRESSIONS_PER_SCENE, seed
         image, ids = scenes.image(index)[:height, :width], scenes.ids(index)[:height, :width]
         rng = np.random.default_rng([seed, zlib.crc32(split.encode()), index])
         expressions = tuple(
-            Expression(drawn.text, drawn.kind, np.isin(ids, drawn.targets), _names(meta, drawn.targets))
+            Expression(drawn.text, _kind(drawn), np.isin(ids, drawn.targets), _names(meta, drawn.targets))
             for drawn in sample_expressions(meta, rng, per_scene, split)
         )
         objects = tuple(ids == one.id for one in meta.objects)
         yield Sample(f"{split}/{index}", np.ascontiguousarray(image), expressions, objects)
+
+
+def _kind(drawn: DrawnExpression) -> str:
+    """Several targets by name and colour are told from those by name: of unseen pairs there are no others."""
+    return f"{drawn.kind}{PART_OF}color" if drawn.kind == "multi" and drawn.pairs else drawn.kind
 
 
 def _names(meta: SceneMeta, targets: Sequence[int]) -> tuple[str, ...]:

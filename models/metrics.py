@@ -14,8 +14,9 @@ The definitions are those of RefCOCO and gRefCOCO, with emptiness tested by coun
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,17 @@ from models.types import BoolMask
 
 PRECISION_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 ALL_KINDS = "all"
+PART_OF = "/"
+"""Stands in a kind that is part of another: ``multi/color`` counts in the row ``multi`` and in a row of its own."""
+
+Item = TypeVar("Item")
+
+
+def by_kind(items: Sequence[Item], kind_of: Callable[[Item], str]) -> dict[str, Sequence[Item]]:
+    """All items as :data:`ALL_KINDS`, then those of each kind in alphabetical order."""
+    rows_of = {kind: {kind, kind.split(PART_OF)[0]} for kind in map(kind_of, items)}
+    rows = sorted(set().union(*rows_of.values()))
+    return {ALL_KINDS: items, **{row: [item for item in items if row in rows_of[kind_of(item)]] for row in rows}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +154,7 @@ class ReferringMetrics:
         Args:
             prediction: bool ``[H, W]``, the union of all segments returned; empty when none was.
             truth: bool ``[H, W]``, the union of all objects referred to; empty for a no-target expression.
-            kind: row of the table, for example ``spatial``.
+            kind: row of the table, for example ``spatial``; see :data:`PART_OF`.
             ungated: bool ``[H, W]``, the mask before the engine's decision whether anything is there.
             group: what names the image; expressions of one image are resampled together in confidence intervals.
         """
@@ -155,9 +167,7 @@ class ReferringMetrics:
 
     def table(self) -> dict[str, ReferringScores]:
         """The row :data:`ALL_KINDS` first, then one row for each kind in alphabetical order."""
-        kinds = sorted({row.kind for row in self._rows})
-        by_kind = {kind: _score([row for row in self._rows if row.kind == kind]) for kind in kinds}
-        return {ALL_KINDS: _score(self._rows), **by_kind}
+        return {name: _score(rows) for name, rows in by_kind(self._rows, lambda row: row.kind).items()}
 
 
 def _score(rows: Sequence[_Row]) -> ReferringScores:

@@ -21,14 +21,14 @@ CARD_SPLIT = "held-out-scenes"
 SCENES = ROOT / "tests" / "data" / "floor_scenes"
 
 FLOORS = {
-    "referring.all.targets_ungated.miou": 0.62,
+    "referring.all.targets_ungated.miou": 0.63,
     "referring.all.targets_ungated.precision.0.5": 0.70,
-    "referring.name.targets_ungated.miou": 0.71,
+    "referring.name.targets_ungated.miou": 0.73,
     "referring.name_color.targets_ungated.miou": 0.73,
-    "referring.multi.targets_ungated.miou": 0.57,
+    "referring.multi.targets_ungated.miou": 0.60,
     "referring.size.targets_ungated.miou": 0.62,
     "referring.spatial.targets_ungated.miou": 0.69,
-    "referring.all.n_acc": 0.73,
+    "referring.all.n_acc": 0.76,
     "referring.all.t_acc": 0.91,
     "prompts.point.miou": 0.69,
     "prompts.box.miou": 0.78,

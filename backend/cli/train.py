@@ -28,10 +28,12 @@ def _train() -> None:
 def tiny(
     run: Annotated[Path, typer.Option(help=RUN_HELP)] = Path("runs/tiny"),
     data: Annotated[Path, typer.Option(help=DATA_HELP)] = Path("runs/scenes"),
-    until: Annotated[str, typer.Option(help="Last stage to run: clip, sam, prompt or joint.")] = "joint",
+    until: Annotated[
+        str | None, typer.Option(help="Last stage to run: clip, sam, prompt, joint, names or head.", show_default="all")
+    ] = None,
     threads: Annotated[int, typer.Option(min=0, help="Threads to compute with; 0 leaves the choice to torch.")] = 0,
 ) -> None:
-    """Train the tiny model on generated emoji scenes: four stages, about two hours on two cores, resumable after a kill."""
+    """Train the tiny model on generated emoji scenes: six stages, about three hours on two cores, resumable after a kill."""
     from models import train_tiny  # loads torch
 
     console = Console(stderr=True)

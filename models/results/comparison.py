@@ -13,7 +13,7 @@ import numpy as np
 
 from models.bootstrap import LEVEL, RESAMPLES, resampled_sums
 from models.figures import rounded
-from models.metrics import ALL_KINDS
+from models.metrics import by_kind
 from models.results.differences import difference
 from models.results.document import Results, ResultsError
 from models.results.figure_sums import FIGURES, FigureSums, divide
@@ -102,13 +102,12 @@ def _pair(a: Results, b: Results, rows_a: Sequence[ExpressionRow], rows_b: Seque
 
 
 def _compare_referring(pairs: Sequence[Pair]) -> dict[str, Any]:
-    kinds = sorted({pair.a.kind for pair in pairs})
     labels = sorted({label for pair in pairs for label in pair.a.labels})
-    by_kind = {ALL_KINDS: pairs, **{kind: [pair for pair in pairs if pair.a.kind == kind] for kind in kinds}}
+    kinds = by_kind(pairs, lambda pair: pair.a.kind)
     by_label = {label: [pair for pair in pairs if label in pair.a.labels] for label in labels}
     return {
         protocol: {
-            "by_kind": {name: _differences(members, protocol) for name, members in by_kind.items()},
+            "by_kind": {name: _differences(members, protocol) for name, members in kinds.items()},
             "by_label": {name: _differences(members, protocol) for name, members in by_label.items()},
         }
         for protocol in (CLEAN, OFFICIAL)

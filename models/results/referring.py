@@ -8,7 +8,7 @@ from typing import Any
 
 from models.bootstrap import FEWEST_IMAGES
 from models.figures import rounded
-from models.metrics import ALL_KINDS, ReferringMetrics, ReferringScores, bootstrap_interval
+from models.metrics import ALL_KINDS, ReferringMetrics, ReferringScores, bootstrap_interval, by_kind
 from models.official_metrics import OfficialMetrics, OfficialScores, official_iou
 from models.results.rows import ExpressionRow
 
@@ -35,10 +35,9 @@ def referring_figures(rows: Sequence[ExpressionRow]) -> dict[str, dict[str, Tabl
 
     An expression counts for each label of what it refers to; one that refers to nothing has none.
     """
-    kinds = sorted({row.kind for row in rows})
     labels = sorted({label for row in rows for label in row.labels})
     groups: dict[str, dict[str, Sequence[ExpressionRow]]] = {
-        "by_kind": {ALL_KINDS: rows, **{kind: [row for row in rows if row.kind == kind] for kind in kinds}},
+        "by_kind": by_kind(rows, lambda row: row.kind),
         "by_label": {label: [row for row in rows if label in row.labels] for label in labels},
     }
     scorers = {CLEAN: clean_figures, OFFICIAL: official_figures}

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from models.ssp_sam import config as encoders
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamMiConfig:
@@ -46,9 +44,6 @@ class SamMiConfig:
     cost_skip: bool = False
     """Switch: the cosines themselves, scaled, join the output, whose head then begins at zero: training starts from the map of words."""
 
-    own_clip: encoders.ClipConfig | None = None
-    """Switch: blocks of CLIP's image tower that belong to this network, learned on from the encoders'. Their stem and text tower stay."""
-
     def __post_init__(self) -> None:
         for value, divisor in (("hidden", "heads"), ("injection_width", "injection_heads")):
             if getattr(self, value) % getattr(self, divisor):
@@ -80,7 +75,6 @@ def tiny() -> SamMiConfig:
     return SamMiConfig(
         name="tiny", embed_dim=128, hidden=48, heads=4, layers=2, window=8, pool=1, guidance=(32, 16), guidance_hidden=(16, 16),
         decoder=(32, 16), taps=None, most_labels=16, padded=False, injection_width=64, cost_skip=True,
-        own_clip=encoders.tiny().clip,
     )  # fmt: skip
 
 

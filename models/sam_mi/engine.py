@@ -15,7 +15,7 @@ from models.sam_mi.presets import Preset
 from models.sam_mi.proposer import Frames, Proposer
 from models.sam_mi.trained import TrainedProposer
 from models.ssp_sam.engine import SspSamEngine, Thresholds
-from models.ssp_sam.model import ImageFeatures, SspSam
+from models.ssp_sam.model import SspSam
 from models.ssp_sam.tokenizer import PhraseTokenizer
 from models.types import RgbImage, check_rgb_image
 
@@ -58,12 +58,9 @@ class SamMiEngine(SspSamEngine):
         super().__init__(model, tokenizer, name=name, version=version, device=device, thresholds=thresholds, cache=cache, options=options)
         self._prefers_lists = prefers_lists
         self._proposer = Proposer(self._model, tokenizer, preset, self._compute)
-        self._network, self._label_clip = network, self._images.clip
+        self._network = network
         if network is not None:
             self._proposer = TrainedProposer(self._model, network, tokenizer, preset, self._compute)
-            if network.own_clip is not None:
-                self._compute.reduce(network.own_clip.visual)
-                self._label_clip = self._images.clip_behind_stem("sam-mi", network.own_clip)
 
     def networks(self) -> dict[str, nn.Module]:
         """See :meth:`models.ssp_sam.engine.SspSamEngine.networks`."""
@@ -82,8 +79,4 @@ class SamMiEngine(SspSamEngine):
         check_rgb_image(image)
         frames = Frames.of((image.shape[0], image.shape[1]), self._model.config)
         with self._answering():
-            return self._proposer.propose(self.label_features(image), frames, labels, background, options)
-
-    def label_features(self, image: RgbImage) -> ImageFeatures:
-        """What label lists are answered from: SAM's features, and those of CLIP as the network learned it."""
-        return self._images.features(image, self._label_clip)
+            return self._proposer.propose(self._images.features(image), frames, labels, background, options)

@@ -15,7 +15,6 @@ from models.sam_mi.cost_map import cost_map
 from models.sam_mi.decoder import Decoder
 from models.sam_mi.injection import HighFrequencyInjection, LowFrequencyInjection, MaskInput
 from models.sam_mi.prompter import PointPrompter
-from models.ssp_sam.clip_surgery import PatchBlocks
 
 FINER = 4
 """The output has this many times CLIP's cells along a side."""
@@ -59,7 +58,6 @@ class SamMi(nn.Module):
     def __init__(self, config: SamMiConfig) -> None:
         super().__init__()
         self.config = config
-        self.own_clip = PatchBlocks(config.own_clip) if config.own_clip is not None else None
         self.tap_maps = TapMaps(config) if config.taps is not None else None
         self.prompter = PointPrompter(config)
         self.low = LowFrequencyInjection(config)

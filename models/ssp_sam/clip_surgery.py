@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from open_clip.transformer import VisionTransformer
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.attention import attend, merge_heads, multi_head_attention, project_qkv
 from models.conv_stem import ConvStem
@@ -118,26 +118,6 @@ class SurgeryClip(PatchReader, CLIP):  # type: ignore[misc]  # published without
         words = self.ln_final(words)
         sentence = words[torch.arange(len(ids), device=ids.device), ids.argmax(dim=-1)] @ self.text_projection
         return sentence, words
-
-
-class PatchBlocks(PatchReader, nn.Module):
-    """Blocks and projection of an image tower, for use behind the stem of another one of the same sizes."""
-
-    def __init__(self, config: ClipConfig) -> None:
-        super().__init__()
-        whole = SurgeryClip(config)
-        self.visual, self.surgery_blocks = whole.visual, whole.surgery_blocks
-        self.visual.conv1 = self.visual.ln_pre = nn.Identity()
-        del self.visual.class_embedding, self.visual.positional_embedding
-
-    def start_from(self, tower: PatchReader) -> None:
-        """Take over that tower's blocks and projection."""
-        own = self.visual.state_dict()
-        self.visual.load_state_dict({name: tensor for name, tensor in tower.visual.state_dict().items() if name in own})
-
-    def encode_behind(self, tower: PatchReader, image: Tensor) -> Tensor:
-        """:meth:`encode_patches` with that tower's stem."""
-        return self.project(self.run_blocks(tower.embed(image)))
 
 
 def _block(block: Any, tokens: Tensor, *, causal: bool = False) -> Tensor:

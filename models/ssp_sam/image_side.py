@@ -13,7 +13,6 @@ from models.digests import image_digest
 from models.embedding_cache import EmbeddingCache, Features
 from models.engine_options import EngineOptions
 from models.preprocess import clip_image, clip_letterbox, sam_image, sam_letterbox
-from models.ssp_sam.clip_surgery import PatchBlocks
 from models.ssp_sam.image_encoding import ImageEncoding
 from models.ssp_sam.model import ImageFeatures, SspSam
 from models.ssp_sam.sam_masks import SamFeatures, encode_image
@@ -44,25 +43,10 @@ class ImageSide:
         self.clip = self._encoding("clip", self._for_clip, lambda canvas: {"clip_tokens": model.clip.encode_patches(canvas)})
         self.sam = self._encoding("sam", self._for_sam, lambda canvas: _present(encode_image(model.sam, canvas)))
 
-    def clip_behind_stem(self, name: str, blocks: PatchBlocks) -> ImageEncoding:
-        """CLIP's image tower with other blocks than the model's.
-
-        Args:
-            name: of these blocks, for the cache.
-            blocks: in place on the device.
-        """
-        tower = self._model.clip
-        return self._encoding(f"clip-{name}", self._for_clip, lambda canvas: {"clip_tokens": blocks.encode_behind(tower, canvas)})
-
-    def features(self, image: RgbImage, clip: ImageEncoding | None = None) -> ImageFeatures:
-        """Features of one image, on the device.
-
-        Args:
-            image: uint8 ``[H, W, 3]``.
-            clip: reads the image in place of the model's own CLIP.
-        """
+    def features(self, image: RgbImage) -> ImageFeatures:
+        """Features of one image uint8 ``[H, W, 3]``, on the device."""
         digest = image_digest(image)
-        return ImageFeatures((clip or self.clip)(image, digest)["clip_tokens"], SamFeatures(**self.sam(image, digest)))
+        return ImageFeatures(self.clip(image, digest)["clip_tokens"], SamFeatures(**self.sam(image, digest)))
 
     def sam_features(self, image: RgbImage) -> SamFeatures:
         """What SAM alone knows of an image uint8 ``[H, W, 3]``, on the device."""

@@ -1,4 +1,4 @@
-"""First stage: CLIP learns names and colours, patch by patch.
+"""First and fifth stage: CLIP learns names and colours, patch by patch.
 
 Every patch that an object covers must be closest to the text of the object's name among all names, and, where the object has one, to the
 word of its colour among all colours; patches of the background must be far from every name. The text tower learns along, in the words
@@ -53,6 +53,22 @@ class ClipStage:
         batch = self.sampler.batch(rng, self.config.batch_size)
         tokens = model.clip.encode_patches(batch.clip_image)
         return patch_text_loss(model, tokens[:, 1:], batch, self.label_text.sample(rng))
+
+
+class NamesStage(ClipStage):
+    """CLIP's image tower learns on behind its stem. What has learned to read text stays as it is, and so does its meaning.
+
+    A head that reads the tower has to be trained after it: see :class:`models.training.prompt_stage.HeadStage`.
+    """
+
+    name = "names"
+
+    def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
+        visual = model.clip.visual
+        return [([*visual.transformer.parameters(), *visual.ln_post.parameters(), visual.proj], 1.0)]
+
+    def set_mode(self, model: SspSam) -> None:
+        model.eval()  # the stem's norms must not move
 
 
 class LabelText:

@@ -90,8 +90,6 @@ def train_on_photographs(
     stage, encoders = _prepare(recipe, LabelMapFolder(dataset), folder, where)
     torch.manual_seed(recipe.seed)
     network = SamMi(recipe.network)
-    if network.own_clip is not None:
-        network.own_clip.start_from(encoders.clip)
 
     def tell(step: int, figures: dict[str, float]) -> None:
         if report is not None:

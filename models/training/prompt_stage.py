@@ -1,4 +1,4 @@
-"""Third and fourth stage: the head learns to turn phrases into prompts, first on frozen encoders, then with everything together."""
+"""Third, fourth and last stage: the head turns phrases into prompts, on frozen encoders, with everything together, and alone again."""
 
 from __future__ import annotations
 
@@ -34,8 +34,11 @@ NAMING_WEIGHT = 0.5
 CLICK_WEIGHT = 1.0
 """The click loss of the second stage goes on in the joint stage, so that the decoder keeps its clicks and boxes."""
 HARD_KINDS = {"size": 2.5, "spatial": 1.5, "relation": 1.2}
-"""How much more often the last stage draws these kinds than the reported splits do: names are learned long before comparisons are."""
+"""How much more often the joint stage draws these kinds than the reported splits do: names are learned long before comparisons are."""
 JOINT_KIND_WEIGHTS = {kind: weight * HARD_KINDS.get(kind, 1.0) for kind, weight in KIND_WEIGHTS.items()}
+LAST_KINDS = {"multi": 2.5, "name": 2.0, "size": 1.5, "ordinal": 0.5, "color": 1.3, "name_color": 1.5, "category": 1.5}
+"""The same for the last stage, in which the head reads better names."""
+LAST_KIND_WEIGHTS = {kind: weight * LAST_KINDS.get(kind, 1.0) for kind, weight in KIND_WEIGHTS.items()}
 
 
 class ExpressionBatch(NamedTuple):
@@ -115,22 +118,25 @@ def _relative_box(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     return box
 
 
-class PromptStage:
-    """The head and the text tower learn; the image encoders are frozen and run without gradient.
+class HeadStage:
+    """The head alone learns. Images and words are read as before, so what else reads them, SAM-MI, need not learn anew.
 
-    SAM's mask decoder is frozen too: where it learned along without clicks, it forgot them (IoU .75 to .68 within 370 steps), and with them
-    the language of prompts that the head is to learn.
+    SAM's mask decoder is frozen, too: where it learned along without clicks, it forgot them (IoU .75 to .68 within 370 steps), and with
+    them the language of prompts that the head is to learn.
+
+    Args:
+        config: schedule.
+        sampler: expressions.
     """
 
-    name = "prompt"
+    name = "head"
 
-    def __init__(self, config: StageConfig, sampler: ExpressionSampler, label_text: LabelText) -> None:
+    def __init__(self, config: StageConfig, sampler: ExpressionSampler) -> None:
         self.config = config
         self.sampler = sampler
-        self.label_text = label_text
 
     def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
-        return [(trainable_head(model), 1.0), (text_tower(model), 0.3)]
+        return [(trainable_head(model), 1.0)]
 
     def set_mode(self, model: SspSam) -> None:
         model.train()
@@ -139,9 +145,44 @@ class PromptStage:
 
     def loss(self, model: SspSam, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = self.sampler.batch(rng, self.config.batch_size)
+        return self.loss_on(model, self.encode(model, batch), batch, rng)
+
+    def encode(self, model: SspSam, batch: ExpressionBatch) -> ImageFeatures:
+        """The features of the batch's scenes, without gradients."""
         with torch.no_grad():
-            features = model.encode_images(batch.clip_image, batch.sam_image)
-        return expression_loss(model, features, batch, self.label_text.sample(rng))
+            return model.encode_images(batch.clip_image, batch.sam_image)
+
+    def loss_on(
+        self, model: SspSam, features: ImageFeatures, batch: ExpressionBatch, rng: np.random.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The loss on scenes that are encoded already."""
+        return expression_loss(model, features, batch)
+
+
+class PromptStage(HeadStage):
+    """The head and the text tower learn; the image encoders are frozen.
+
+    Args:
+        config: schedule.
+        sampler: expressions.
+        label_text: names and colours for the naming loss.
+    """
+
+    name = "prompt"
+
+    def __init__(self, config: StageConfig, sampler: ExpressionSampler, label_text: LabelText) -> None:
+        super().__init__(config, sampler)
+        self.label_text = label_text
+
+    def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
+        return [(trainable_head(model), 1.0), (text_tower(model), 0.3)]
+
+    def loss_on(
+        self, model: SspSam, features: ImageFeatures, batch: ExpressionBatch, rng: np.random.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        loss, figures = super().loss_on(model, features, batch, rng)
+        naming, naming_figures = patch_text_loss(model, features.clip_tokens[:, 1:], batch.scenes, self.label_text.sample(rng))
+        return loss + NAMING_WEIGHT * naming, {**figures, "name_accuracy": naming_figures["name_accuracy"]}
 
 
 class JointStage(PromptStage):
@@ -172,12 +213,15 @@ class JointStage(PromptStage):
         model.train()
         model.clip.visual.eval()
 
-    def loss(self, model: SspSam, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        batch = self.sampler.batch(rng, self.config.batch_size)
+    def encode(self, model: SspSam, batch: ExpressionBatch) -> ImageFeatures:
         with torch.no_grad():
             clip_tokens = model.clip.encode_patches(batch.clip_image)
-        features = ImageFeatures(clip_tokens, encode_image(model.sam, batch.sam_image))
-        loss, figures = expression_loss(model, features, batch, self.label_text.sample(rng))
+        return ImageFeatures(clip_tokens, encode_image(model.sam, batch.sam_image))
+
+    def loss_on(
+        self, model: SspSam, features: ImageFeatures, batch: ExpressionBatch, rng: np.random.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        loss, figures = super().loss_on(model, features, batch, rng)
         click_loss, click_figures = self.clicks.loss_on(model, features.sam, batch.scenes.ids, rng)
         return loss + CLICK_WEIGHT * click_loss, {**figures, "click_iou": click_figures["mask_iou"]}
 
@@ -187,8 +231,8 @@ def text_tower(model: SspSam) -> list[nn.Parameter]:
     return [parameter for name, parameter in model.clip.named_parameters() if not name.startswith("visual.")]
 
 
-def expression_loss(model: SspSam, features: ImageFeatures, batch: ExpressionBatch, label_ids: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """Masks and boxes where there is a target; relevance, presence and naming everywhere."""
+def expression_loss(model: SspSam, features: ImageFeatures, batch: ExpressionBatch) -> tuple[Tensor, dict[str, float]]:
+    """Masks and boxes where there is a target; relevance and presence everywhere."""
     prediction = model.decode(features.select(batch.image), model.encode_phrases(batch.ids))
     if prediction.relevance is None or prediction.presence is None:
         raise ValueError(f"this loss needs relevance and presence; configuration {model.config.name!r} has them switched off")
@@ -199,12 +243,11 @@ def expression_loss(model: SspSam, features: ImageFeatures, batch: ExpressionBat
     earlier = sum((relevance_loss(one, patch_share, target) for one in prediction.earlier_relevance), relevance.new_zeros(()))
     presence = F.binary_cross_entropy_with_logits(prediction.presence, target.float())
     boxes = box_loss(prediction.box[target], batch.boxes[target])
-    naming, naming_figures = patch_text_loss(model, features.clip_tokens[:, 1:], batch.scenes, label_ids)
     with torch.no_grad():
         right = (prediction.presence > 0).eq(target)
         pointed = prediction.relevance[target].argmax(dim=1, keepdim=True)
         pointing = patch_share[target].gather(1, pointed) > 0.5
-    loss = masks + PRESENCE_WEIGHT * presence + BOX_WEIGHT * boxes + NAMING_WEIGHT * naming
+    loss = masks + PRESENCE_WEIGHT * presence + BOX_WEIGHT * boxes
     loss = loss + RELEVANCE_WEIGHT * relevance + EARLIER_RELEVANCE_WEIGHT * earlier
     return loss, {
         **figures,
@@ -212,7 +255,6 @@ def expression_loss(model: SspSam, features: ImageFeatures, batch: ExpressionBat
         "pointing_accuracy": pointing.float().mean().item(),
         "presence_accuracy": right.float().mean().item(),
         "box_loss": boxes.item(),
-        "name_accuracy": naming_figures["name_accuracy"],
     }
 
 

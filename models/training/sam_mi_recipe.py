@@ -1,7 +1,4 @@
-"""How SAM-MI's network is trained behind the shipped encoders, on emoji scenes, from the weights folder of an SSP-SAM.
-
-1. ``sam-mi-clip``: the network's own blocks of CLIP learn on. 2. ``sam-mi``: everything behind it.
-"""
+"""How SAM-MI's network is trained behind the shipped encoders, on emoji scenes, from the weights folder of an SSP-SAM."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from pathlib import Path
 import torch
 
 from models.data.emoji_scenes.dataset import SceneSet
-from models.data.emoji_scenes.vocabulary import CLASSES, COLORS, plural, ways_to_say, words_for_color
+from models.data.emoji_scenes.vocabulary import CLASSES, plural, ways_to_say
 from models.devices import Compute
 from models.sam_mi.config import SamMiConfig, tiny
 from models.sam_mi.injection import GATES
@@ -23,10 +20,9 @@ from models.sam_mi.proposer import Proposer
 from models.sam_mi.weights import write_joined_folder
 from models.ssp_sam.model import SspSam
 from models.ssp_sam.weights import read_manifest
-from models.training.batches import SceneSampler
 from models.training.clip_stage import LabelText
-from models.training.loop import Stage, StageConfig, run_stage
-from models.training.sam_mi_stage import NamingStage, SamMiStage
+from models.training.loop import StageConfig, run_stage
+from models.training.sam_mi_stage import SamMiStage
 from models.training.semantic_batches import SemanticSampler
 from models.training.tiny_recipe import TinyRecipe, TrainingRun, make_scenes
 from models.weights_folder import WeightsFolder, find_weights
@@ -34,8 +30,6 @@ from models.weights_tensors import load_weights
 
 DENSE_SHARE = 0.3
 """Dense scenes show three times as many objects, but small ones."""
-DENSE_SHARE_OF_NAMES = 0.5
-"""More of them where only names are learned; fewer than at first, as label lists are asked for on normal scenes."""
 Report = Callable[[str, int, int, dict[str, float]], None]
 
 
@@ -49,14 +43,13 @@ class SamMiRecipe:
     """Most labels compared in an image; those with the strongest cosines, as when the network is used."""
     without: tuple[str, ...] = ()
     """For ablations: halves of the injection, ``low`` or ``high``, that never open."""
-    naming: StageConfig = field(default_factory=lambda: StageConfig(steps=3200, batch_size=16, learning_rate=7e-4, warmup_steps=100))
     stage: StageConfig = field(default_factory=lambda: StageConfig(steps=1500, batch_size=6, learning_rate=1e-3, warmup_steps=100))
 
 
 def debug_recipe() -> SamMiRecipe:
     """The same in seconds, for tests."""
     short = StageConfig(steps=2, batch_size=2, learning_rate=1e-3, warmup_steps=1, bfloat16=False)
-    return SamMiRecipe(labels=6, naming=short, stage=short)
+    return SamMiRecipe(labels=6, stage=short)
 
 
 class SamMiTraining:
@@ -81,25 +74,22 @@ class SamMiTraining:
         proposer = Proposer(self.encoders, tokenizer, preset_for(config.name), Compute(torch.device("cpu")))
         dense, normal = SceneSet(data_dir / "dense"), SceneSet(data_dir / "train")
         names = [(*ways_to_say(name), plural(name)) for name in CLASSES]
-        self.stages: list[Stage[SamMi]] = []
-        if recipe.network.own_clip is not None:
-            scenes = SceneSampler([(dense, DENSE_SHARE_OF_NAMES), (normal, 1 - DENSE_SHARE_OF_NAMES)], CLASSES, COLORS)
-            words = LabelText(names, [words_for_color(color) for color in COLORS], tokenizer)
-            self.stages.append(NamingStage(recipe.naming, scenes, words, self.encoders))
         sampler = SemanticSampler([(dense, DENSE_SHARE), (normal, 1 - DENSE_SHARE)], CLASSES)
         self.stage = SamMiStage(
             recipe.stage, sampler, LabelText(names, [], tokenizer), tuple(CLASSES), proposer, recipe.labels, recipe.without
         )
-        self.stages.append(self.stage)
 
     def run(self, report: Report | None = None) -> SamMi:
         """Train from the last checkpoint, if there is one."""
         torch.manual_seed(self.recipe.seed)
         network = SamMi(self.recipe.network)
-        if network.own_clip is not None:
-            network.own_clip.start_from(self.encoders.clip)
-        records = [run_stage(one, network, self.run_dir, seed=self.recipe.seed, report=_tell(one, report)) for one in self.stages]
-        whole = {"recipe": asdict(self.recipe), "base": self.base.version, "stages": records}
+
+        def tell(step: int, figures: dict[str, float]) -> None:
+            if report is not None:
+                report(self.stage.name, step, self.stage.config.steps, figures)
+
+        record = run_stage(self.stage, network, self.run_dir, seed=self.recipe.seed, report=tell)
+        whole = {"recipe": asdict(self.recipe), "base": self.base.version, "stages": [record]}
         (self.run_dir / "record.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
         return network.eval()
 
@@ -108,14 +98,6 @@ class SamMiTraining:
         folder = self.run_dir / "weights" / self.base.name
         release = str(self.base.manifest["release"])
         return write_joined_folder(self.base, self.encoders, network, folder, release=release).path
-
-
-def _tell(stage: Stage[SamMi], report: Report | None) -> Callable[[int, dict[str, float]], None]:
-    def tell(step: int, figures: dict[str, float]) -> None:
-        if report is not None:
-            report(stage.name, step, stage.config.steps, figures)
-
-    return tell
 
 
 def train_sam_mi(
@@ -134,7 +116,7 @@ def train_sam_mi(
         data_dir: scene sets; made when missing.
         run_dir: checkpoint, log and weights; an unfinished run goes on.
         base: profile or weights folder of the SSP-SAM to start from.
-        steps: of each stage in place of the recipe's, for a shorter trial.
+        steps: in place of the recipe's, for a shorter trial.
         without: halves of the injection that never open, see :class:`SamMiRecipe`.
         threads: to compute with; 0 leaves the choice to torch.
         report: called with stage, step, steps and figures.
@@ -150,6 +132,6 @@ def train_sam_mi(
     make_scenes(TinyRecipe(), data_dir)
     recipe = SamMiRecipe(without=tuple(without))
     if steps is not None:
-        recipe = replace(recipe, naming=replace(recipe.naming, steps=steps), stage=replace(recipe.stage, steps=steps))
+        recipe = replace(recipe, stage=replace(recipe.stage, steps=steps))
     training = SamMiTraining(recipe, find_weights(base), data_dir, run_dir)
     return TrainingRun(run_dir, training.write_weights(training.run(report)))

@@ -22,16 +22,12 @@ from models.sam_mi.prompter import point_loss
 from models.sam_mi.proposer import Frames, Proposer
 from models.sam_mi.question import ask
 from models.sam_mi.trained import maps_of, stack_maps
-from models.ssp_sam.clip_surgery import PatchBlocks
-from models.ssp_sam.model import ImageFeatures, SspSam
-from models.ssp_sam.sam_masks import SamFeatures, encode_image
-from models.training.batches import SceneSampler
-from models.training.clip_stage import LabelText, patch_text_loss
+from models.ssp_sam.model import ImageFeatures
+from models.ssp_sam.sam_masks import SamFeatures
+from models.training.clip_stage import LabelText
 from models.training.loop import StageConfig
 from models.training.semantic_batches import BatchSource, SemanticBatch, label_coverage, middle_targets
 
-OWN_CLIP = "own_clip."
-"""How the names of the network's own part of CLIP begin."""
 POINT_WEIGHT = 0.1
 DROPPED_MASKS = 0.2
 DROPPED_IMAGES = 0.1
@@ -57,45 +53,6 @@ class Lesson(NamedTuple):
     """float ``[B, g, g]``."""
     judged: Tensor
     """bool ``[B, g, g]``: cells of the image, not of the padding."""
-
-
-class NamingStage:
-    """The network's own blocks of CLIP learn on, as CLIP did: names and colours, patch by patch. Stem and text stay as they are.
-
-    The base fine-tunes CLIP together with everything behind it (spec 5.7). On its own it is much cheaper: no SAM, one tower.
-
-    Args:
-        config: schedule.
-        sampler: batches of scenes with patch labels.
-        label_text: the texts of all names and colours.
-        encoders: frozen; they give stem and text tower.
-    """
-
-    name = "sam-mi-clip"
-
-    def __init__(self, config: StageConfig, sampler: SceneSampler, label_text: LabelText, encoders: SspSam) -> None:
-        self.config = config
-        self.sampler = sampler
-        self.label_text = label_text
-        self.encoders = encoders
-
-    def parameter_groups(self, model: SamMi) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
-        return [(list(_own_clip(model).parameters()), 1.0)]
-
-    def set_mode(self, model: SamMi) -> None:
-        model.eval()
-        _own_clip(model).train()
-
-    def loss(self, model: SamMi, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        batch = self.sampler.batch(rng, self.config.batch_size)
-        tokens = _own_clip(model).encode_behind(self.encoders.clip, batch.clip_image)
-        return patch_text_loss(self.encoders, tokens[:, 1:], batch, self.label_text.sample(rng))
-
-
-def _own_clip(model: SamMi) -> PatchBlocks:
-    if model.own_clip is None:
-        raise ValueError(f"network {model.config.name!r} has no blocks of CLIP of its own that could learn; set SamMiConfig.own_clip")
-    return model.own_clip
 
 
 class SamMiStage:
@@ -132,7 +89,7 @@ class SamMiStage:
         self.shut = {gate for part in without for gate in GATES[part]}
 
     def parameter_groups(self, model: SamMi) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
-        return [([p for name, p in model.named_parameters() if not name.startswith(OWN_CLIP) and name not in self.shut], 1.0)]
+        return [([p for name, p in model.named_parameters() if name not in self.shut], 1.0)]
 
     def set_mode(self, model: SamMi) -> None:
         model.train()
@@ -148,10 +105,8 @@ class SamMiStage:
     def lesson(self, model: SamMi, batch: SemanticBatch, rng: np.random.Generator) -> Lesson:
         """Features, masks and targets of a batch; nothing here learns."""
         encoders, compute = self.proposer.model, self.proposer.compute
-        own, clip = model.own_clip, encoders.clip
         clip_image, sam_image = compute.upload(batch.clip_image), compute.upload(batch.sam_image)
-        tokens = clip.encode_patches(clip_image) if own is None else own.encode_behind(clip, clip_image)
-        encoded = ImageFeatures(tokens, encode_image(encoders.sam, sam_image))
+        encoded = encoders.encode_images(clip_image, sam_image)
         sentence, _ = encoders.clip.encode_words(compute.upload(self.label_text.sample(rng)[: self.label_text.classes]))
         text = F.normalize(sentence.float(), dim=-1)
         # Regions, overlaps and thresholds are no matter of half precision.

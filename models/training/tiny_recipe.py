@@ -1,7 +1,8 @@
-"""How the shipped model was made: four stages on emoji scenes, from nothing.
+"""How the shipped model was made: six stages on emoji scenes, from nothing.
 
 1. ``clip``: names and colours, patch by patch. 2. ``sam``: masks for clicks and boxes, from CLIP's encoder as a start. 3. ``prompt``: the
-head, on frozen encoders. 4. ``joint``: everything together. The stages are scheduled by step and resume after a kill.
+head, on frozen encoders. 4. ``joint``: everything together. 5. ``names``: CLIP's image tower learns on. 6. ``head``: the head, on what the
+tower has become. The stages are scheduled by step and resume after a kill.
 """
 
 from __future__ import annotations
@@ -32,14 +33,16 @@ from models.ssp_sam.tokenizer import PhraseTokenizer, vocabulary_of
 from models.ssp_sam.weights import build_engine, write_weights_folder
 from models.training.batches import SceneSampler
 from models.training.calibration import calibrate_presence
-from models.training.clip_stage import ClipStage, LabelText
+from models.training.clip_stage import ClipStage, LabelText, NamesStage
 from models.training.loop import Stage, StageConfig, run_stage
-from models.training.prompt_stage import JOINT_KIND_WEIGHTS, ExpressionSampler, JointStage, PromptStage
+from models.training.prompt_stage import JOINT_KIND_WEIGHTS, LAST_KIND_WEIGHTS, ExpressionSampler, HeadStage, JointStage, PromptStage
 from models.training.sam_stage import SamStage
 from models.weights_folder import open_weights_folder
 
 DENSE_SHARE_OF_NAMES = 0.7
 """Dense scenes show three times as many objects for the same work."""
+DENSE_SHARE_OF_NAMES_LATER = 0.5
+"""Fewer, once the names that a dense scene teaches are there."""
 DENSE_SHARE_OF_CLICKS = 0.3
 """Their objects are small, though: at the share above, masks of large objects stayed holes and rags."""
 
@@ -57,6 +60,8 @@ class TinyRecipe:
     sam: StageConfig = field(default_factory=lambda: StageConfig(steps=2200, batch_size=16, learning_rate=8e-4))
     prompt: StageConfig = field(default_factory=lambda: StageConfig(steps=1000, batch_size=8, learning_rate=1e-3, warmup_steps=60))
     joint: StageConfig = field(default_factory=lambda: StageConfig(steps=1000, batch_size=10, learning_rate=4e-4))
+    names: StageConfig = field(default_factory=lambda: StageConfig(steps=3200, batch_size=16, learning_rate=7e-4, warmup_steps=100))
+    head: StageConfig = field(default_factory=lambda: StageConfig(steps=750, batch_size=8, learning_rate=6e-4, warmup_steps=40))
     expressions_per_image: int = 8
 
 
@@ -64,8 +69,9 @@ def debug_recipe() -> TinyRecipe:
     """The same stages in seconds, for tests: a handful of scenes, two steps a stage."""
     short = StageConfig(steps=2, batch_size=2, learning_rate=1e-4, warmup_steps=1, bfloat16=False)
     return TinyRecipe(
-        dense_scenes=6, scenes=6, calibration_scenes=4, clip=short, sam=short, prompt=short, joint=short, expressions_per_image=2
-    )
+        dense_scenes=6, scenes=6, calibration_scenes=4, clip=short, sam=short, prompt=short, joint=short, names=short, head=short,
+        expressions_per_image=2,
+    )  # fmt: skip
 
 
 FUNCTION_WORDS = """
@@ -82,9 +88,9 @@ CALIBRATION = "calibration"
 """The split that thresholds are chosen on; never reported."""
 PROFILE = "tiny"
 """Name under which the weights serve."""
-RELEASE = "0.2.0"
+RELEASE = "0.3.0"
 """Of the weights; part of the version that Label Studio shows."""
-STAGES = ("clip", "sam", "prompt", "joint")
+STAGES = ("clip", "sam", "prompt", "joint", "names", "head")
 Report = Callable[[str, int, int, dict[str, float]], None]
 
 
@@ -110,8 +116,9 @@ class TinyTraining:
         colours = [words_for_color(color) for color in COLORS]
         self._label_text = LabelText(names, colours, self.tokenizer)
 
-    def run(self, until: str = "joint", report: Report | None = None) -> SspSam:
-        """Train up to and including stage ``until``; finished stages are read from their checkpoints."""
+    def run(self, until: str | None = None, report: Report | None = None) -> SspSam:
+        """Train up to and including stage ``until``, or all of them; finished stages are read from their checkpoints."""
+        until = until or STAGES[-1]
         if until not in STAGES:
             raise ValueError(f"unknown stage {until!r}; the stages are {', '.join(STAGES)}")
         torch.manual_seed(self.recipe.seed)
@@ -139,9 +146,13 @@ class TinyTraining:
             return ClipStage(recipe.clip, self._mixed(DENSE_SHARE_OF_NAMES), self._label_text)
         if name == "sam":
             return SamStage(recipe.sam, self._mixed(DENSE_SHARE_OF_CLICKS))
+        if name == "names":
+            return NamesStage(recipe.names, self._mixed(DENSE_SHARE_OF_NAMES_LATER), self._label_text)
         scenes = SceneSampler([(self._train_set, 1.0)], CLASSES, COLORS)
-        weights = JOINT_KIND_WEIGHTS if name == "joint" else KIND_WEIGHTS
+        weights = {"joint": JOINT_KIND_WEIGHTS, "head": LAST_KIND_WEIGHTS}.get(name, KIND_WEIGHTS)
         expressions = ExpressionSampler(self._train_set, scenes, self.tokenizer, recipe.expressions_per_image, weights)
+        if name == "head":
+            return HeadStage(recipe.head, expressions)
         if name == "prompt":
             return PromptStage(recipe.prompt, expressions, self._label_text)
         return JointStage(recipe.joint, expressions, self._label_text, SamStage(recipe.sam, scenes, prompts_per_image=6))
@@ -272,13 +283,13 @@ class TrainingRun:
     """The weights folder, once the last stage is done."""
 
 
-def train_tiny(data_dir: Path, run_dir: Path, *, until: str = STAGES[-1], threads: int = 0, report: Report | None = None) -> TrainingRun:
+def train_tiny(data_dir: Path, run_dir: Path, *, until: str | None = None, threads: int = 0, report: Report | None = None) -> TrainingRun:
     """Make the scenes, train the stages, calibrate, and write the weights.
 
     Args:
         data_dir: scene sets; made when missing.
         run_dir: checkpoints, logs and weights; an unfinished run goes on.
-        until: last stage to run.
+        until: last stage to run; ``None``: all of them.
         threads: to compute with; 0 leaves the choice to torch.
         report: called with stage, step, steps and figures.
 
@@ -291,7 +302,7 @@ def train_tiny(data_dir: Path, run_dir: Path, *, until: str = STAGES[-1], thread
     make_scenes(recipe, data_dir)
     training = TinyTraining(recipe, data_dir, run_dir)
     model = training.run(until, report)
-    if until != STAGES[-1]:
+    if until not in (None, STAGES[-1]):
         return TrainingRun(run_dir, None)
     return TrainingRun(run_dir, training.write_weights(model))
 

@@ -45,7 +45,6 @@ def test_heads_learn_behind_the_encoders_and_lie_in_the_delta(tmp_path: Path) ->
     fine_tune(request_for(tmp_path, replace(QUICK, steps=1, label_steps=2, views=1)))
     changed = {name for name in load_file(tmp_path / "draft" / "delta.safetensors") if name.startswith(PREFIX)}
     assert changed
-    assert not [name for name in changed if name.startswith(f"{PREFIX}own_clip.")]
     engine = load_engine(tmp_path / "draft", device="cpu")
     assert isinstance(engine, ProposingEngine)
     assert engine.propose(np.zeros((SIDE, SIDE, 3), np.uint8), list(COLOURS)).label_map.shape == (SIDE, SIDE)

@@ -15,7 +15,6 @@ from models.proposals import ProposalOptions, Proposals, ProposingEngine
 from models.sam_mi.config import tiny as tiny_network
 from models.sam_mi.engine import SamMiEngine
 from models.sam_mi.presets import Preset
-from models.ssp_sam.config import tiny as tiny_encoders
 from models.types import RgbImage
 from tests.models.sam_mi.networks import GENEROUS, eager, encoders, engine, random_network
 
@@ -182,18 +181,6 @@ def test_an_image_is_encoded_once_for_expressions_and_label_lists():
     one.propose(picture(), ["tree"])
     one.segment(picture(), ["the red car"])
     assert sorted(runs) == ["clip", "sam"]
-
-
-def test_a_network_with_blocks_of_clip_of_its_own_spares_those_of_the_expressions():
-    model, network, runs = encoders(tiny_encoders()), random_network(tiny_network()), []
-    for name, tower in (("shared", model.clip.visual), ("own", network.own_clip.visual)):
-        tower.transformer.resblocks[-1].ln_2.register_forward_hook(lambda *_, name=name: runs.append(name))
-    one = engine(model=model, network=network)
-    one.propose(picture(), LABELS)
-    one.propose(picture(), ["tree"])
-    assert runs == ["own"]
-    one.segment(picture(), ["the red car"])
-    assert runs == ["own", "shared"]
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,6 @@ def test_the_network_learns_behind_frozen_encoders_and_the_joined_weights_answer
     fresh = SamMi(training.recipe.network).state_dict()
     trained = network.state_dict()
     for name in (
-        "own_clip.visual.proj",
         "decoder.head.weight",
         "aggregator.embed.weight",
         "prompter.text_head.weight",

@@ -28,12 +28,16 @@ FROZEN = {
     "sam": ("clip.", "visual_adapter.", "generator."),
     "prompt": ("clip.visual.", "sam."),
     "joint": ("clip.visual.",),
+    "names": ("clip.visual.conv1.", "clip.visual.ln_pre.", "clip.transformer.", "clip.token_embedding.", "sam.", "generator."),
+    "head": ("clip.", "sam."),
 }
 TRAINED = {
     "clip": ("clip.visual.", "clip.transformer."),
     "sam": ("sam.image_encoder.", "sam.mask_decoder.transformer."),
     "prompt": ("visual_adapter.", "linguistic_adapter.", "generator.", "presence_head.", "point_prompts.", "clip.transformer."),
     "joint": ("clip.transformer.", "sam.image_encoder.", "sam.mask_decoder.transformer.", "generator."),
+    "names": ("clip.visual.transformer.", "clip.visual.ln_post.", "clip.visual.proj"),
+    "head": ("visual_adapter.", "linguistic_adapter.", "generator.", "presence_head.", "point_prompts.", "word_identities."),
 }
 
 
@@ -87,7 +91,7 @@ def test_sam_starts_with_what_clip_has_learned(training):
 
 
 def test_an_unknown_stage_is_refused_with_the_stages_there_are(training):
-    with pytest.raises(ValueError, match="clip, sam, prompt, joint"):
+    with pytest.raises(ValueError, match="clip, sam, prompt, joint, names, head"):
         training.run(until="dessert")
 
 
