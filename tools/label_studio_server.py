@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import shutil
@@ -70,18 +71,16 @@ def _template() -> Path:
     # The pins name the version of Label Studio, so a new one gets a new template.
     key = hashlib.sha256((ROOT / "constraints-label-studio.txt").read_bytes()).hexdigest()[:12]
     folder = TEMPLATE / key
-    if not folder.exists():
-        TEMPLATE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=TEMPLATE) as scratch:
-            made = Path(scratch) / "data"
-            with LabelStudioServer(made):
-                pass
-            (made / "label-studio.log").unlink()
-            try:
+    TEMPLATE.mkdir(parents=True, exist_ok=True)
+    with (TEMPLATE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # processes that test side by side make it once
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=TEMPLATE) as scratch:
+                made = Path(scratch) / "data"
+                with LabelStudioServer(made):
+                    pass
+                (made / "label-studio.log").unlink()
                 made.rename(folder)
-            except OSError:  # another process of the tests was first
-                if not folder.exists():
-                    raise
     return folder
 
 
