@@ -53,7 +53,6 @@ class Drawing:
 
 
 DRAWINGS = (
-    Drawing("snails.png", 104, (480, 640)),
     Drawing("dogs.png", 21, (256, 256)),
     Drawing("houses.png", 17, (256, 256)),
     Drawing("owls.png", 25, (256, 256)),
@@ -63,6 +62,7 @@ DRAWINGS = (
     Drawing("guitars.png", 70, (512, 512)),
     Drawing("roses.png", 17, (512, 512)),
     Drawing("butterflies.png", 124, (480, 640)),
+    Drawing("snails.png", 104, (480, 640)),
     Drawing("snowmen.png", 129, (480, 640)),
     Drawing("teddy-bears.png", 150, (480, 640)),
 )
