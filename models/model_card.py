@@ -33,20 +33,16 @@ class ModelCard:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ModelCardError(f"cannot read the model card {path}: {error.strerror}") from error
         self._path = path
-        self._block = _block_of(self._text, path)
-        found = re.search(r"```json\n(.*?)```", self._block, re.DOTALL)
+        _, block = self._read()
+        found = re.search(r"```json\n(.*?)```", block, re.DOTALL)
         try:
             self.figures: Figures = json.loads(found[1]) if found else {"version": None, "splits": {}}
         except json.JSONDecodeError as error:
             raise ModelCardError(f"the figures in {path} are not JSON ({error}); empty the block and write them anew") from error
 
     def write(self, version: str, splits: Mapping[str, Figures]) -> None:
-        """Put figures into the card; those of other splits stay if they are of the same weights.
+        """Put figures into the card; those of other splits stay if they are of the same weights, prose stays as it is by now.
 
         Args:
             version: of the weights that were measured.
@@ -57,9 +53,16 @@ class ModelCard:
         tables = [part for name, figures in self.figures["splits"].items() for part in _markdown_of(name, figures)]
         data = json.dumps(self.figures, indent=1)
         block = "\n\n".join([f"\nWeights: `{version}`. {LEGEND}", *tables, f"```json\n{data}\n```\n"])
-        self._text = self._text.replace(f"{BEGIN}{self._block}{END}", f"{BEGIN}{block}{END}")
-        self._block = block
-        self._path.write_text(self._text, encoding="utf-8")
+        text, old = self._read()  # anew: an evaluation takes minutes, in which people write
+        self._path.write_text(text.replace(f"{BEGIN}{old}{END}", f"{BEGIN}{block}{END}"), encoding="utf-8")
+
+    def _read(self) -> tuple[str, str]:
+        """The card as it is now: all of it, and the place for figures."""
+        try:
+            text = self._path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ModelCardError(f"cannot read the model card {self._path}: {error.strerror}") from error
+        return text, _block_of(text, self._path)
 
     def differences(self, version: str, splits: Mapping[str, Figures], tolerance: float) -> list[str]:
         """Sentences on what differs between the card and what was measured; none if all agree.

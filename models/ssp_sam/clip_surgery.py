@@ -24,15 +24,34 @@ class PatchStreams(NamedTuple):
     """The same on the surgery path; ``None`` before the first block that has one."""
 
 
-class PatchReader:
-    """Reads all patches of an image with an image tower of open_clip.
+class SurgeryClip(CLIP):  # type: ignore[misc]  # published without types
+    """open_clip's CLIP, unmodified weights and names, with two more ways to read it: all patches of an image, all words of a phrase.
 
     The surgery adds no parameter: in the last blocks a second residual stream collects value-value attention, computed from the original
     stream and without the feed-forward part, which keeps patches faithful to what lies under them.
     """
 
     visual: VisionTransformer
-    surgery_blocks: int
+
+    def __init__(self, config: ClipConfig) -> None:
+        vision = CLIPVisionCfg(
+            layers=config.vision_layers,
+            width=config.vision_width,
+            head_width=config.vision_width // config.vision_heads,
+            patch_size=config.patch_size,
+            image_size=config.image_size,
+        )
+        text = CLIPTextCfg(
+            context_length=config.context_length,
+            vocab_size=config.vocab_size,
+            width=config.text_width,
+            heads=config.text_heads,
+            layers=config.text_layers,
+        )
+        super().__init__(config.embed_dim, vision, text, quick_gelu=True)
+        self.surgery_blocks = config.surgery_blocks
+        if config.conv_stem is not None:
+            self.visual.conv1 = ConvStem(config.conv_stem, config.vision_width)
 
     def encode_patches(self, image: Tensor) -> Tensor:
         """All tokens in the joint space.
@@ -78,30 +97,6 @@ class PatchReader:
         with in_float32(tokens.device):  # what is compared, patch by patch, is the small difference between patches
             projected: Tensor = self.visual.ln_post(tokens.float()) @ self.visual.proj
         return projected
-
-
-class SurgeryClip(PatchReader, CLIP):  # type: ignore[misc]  # published without types
-    """open_clip's CLIP, unmodified weights and names, with two more ways to read it: all patches of an image, all words of a phrase."""
-
-    def __init__(self, config: ClipConfig) -> None:
-        vision = CLIPVisionCfg(
-            layers=config.vision_layers,
-            width=config.vision_width,
-            head_width=config.vision_width // config.vision_heads,
-            patch_size=config.patch_size,
-            image_size=config.image_size,
-        )
-        text = CLIPTextCfg(
-            context_length=config.context_length,
-            vocab_size=config.vocab_size,
-            width=config.text_width,
-            heads=config.text_heads,
-            layers=config.text_layers,
-        )
-        super().__init__(config.embed_dim, vision, text, quick_gelu=True)
-        self.surgery_blocks = config.surgery_blocks
-        if config.conv_stem is not None:
-            self.visual.conv1 = ConvStem(config.conv_stem, config.vision_width)
 
     def encode_words(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Sentence and words of each phrase.

@@ -116,9 +116,8 @@ class TinyTraining:
         colours = [words_for_color(color) for color in COLORS]
         self._label_text = LabelText(names, colours, self.tokenizer)
 
-    def run(self, until: str | None = None, report: Report | None = None) -> SspSam:
-        """Train up to and including stage ``until``, or all of them; finished stages are read from their checkpoints."""
-        until = until or STAGES[-1]
+    def run(self, until: str = STAGES[-1], report: Report | None = None) -> SspSam:
+        """Train up to and including stage ``until``; finished stages are read from their checkpoints."""
         if until not in STAGES:
             raise ValueError(f"unknown stage {until!r}; the stages are {', '.join(STAGES)}")
         torch.manual_seed(self.recipe.seed)
@@ -301,8 +300,9 @@ def train_tiny(data_dir: Path, run_dir: Path, *, until: str | None = None, threa
     recipe = TinyRecipe()
     make_scenes(recipe, data_dir)
     training = TinyTraining(recipe, data_dir, run_dir)
-    model = training.run(until, report)
-    if until not in (None, STAGES[-1]):
+    last = until or STAGES[-1]
+    model = training.run(last, report)
+    if last != STAGES[-1]:
         return TrainingRun(run_dir, None)
     return TrainingRun(run_dir, training.write_weights(model))
 

@@ -46,6 +46,14 @@ def test_prose_around_the_figures_stays(card, figures):
     assert card.read_text().endswith("-->\n\nprose below\n")
 
 
+def test_prose_that_was_written_during_the_evaluation_stays(card, figures):
+    opened = ModelCard(card)
+    card.write_text(card.read_text().replace("prose above", "better prose"))
+    opened.write(VERSION, {"held-out-scenes": figures})
+    assert card.read_text().startswith("# Tiny\n\nbetter prose\n\n<!--")
+    assert ModelCard(card).figures["version"] == VERSION
+
+
 def test_writing_twice_changes_nothing(card, figures):
     ModelCard(card).write(VERSION, {"held-out-scenes": figures})
     once = card.read_text()
