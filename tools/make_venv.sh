@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# make_venv.sh FOLDER PIP_ARGUMENTS...: create a virtual environment with a Python that Wordmask supports and install into it.
-# pip's output goes to FOLDER/install.log; it is shown only when something fails.
+# make_venv.sh FOLDER INSTALL_ARGUMENTS...: create a virtual environment with a Python that Wordmask supports and install into it.
+# By uv, which needs a third of pip's time, where it can; else by pip, which knows of mirrors and certificates that are set up for it.
+# Their output goes to FOLDER/install.log; it is shown only when something fails.
 set -euo pipefail
 folder=$1
 shift
@@ -21,8 +22,15 @@ if ! "$folder/bin/python" -c "$supported" >/dev/null 2>&1; then
   python=$(find_python)
   "$python" -m venv --clear "$folder"
 fi
-if ! "$folder/bin/python" -m pip install --no-input "$@" >"$folder/install.log" 2>&1; then
+
+install() {
+  "$folder/bin/python" -m pip install --no-input uv==0.13.9 && "$folder/bin/uv" pip install --python "$folder/bin/python" "$@" && return
+  echo "uv could not do it; pip tries"
+  "$folder/bin/python" -m pip install --no-input "$@"
+}
+
+if ! install "$@" >"$folder/install.log" 2>&1; then
   tail -n 30 "$folder/install.log" >&2
-  echo "pip install failed; the whole output is in $folder/install.log" >&2
+  echo "the installation failed; the whole output is in $folder/install.log" >&2
   exit 1
 fi
