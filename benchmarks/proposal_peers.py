@@ -80,9 +80,10 @@ class SkipPredictor(SamPredictor):  # type: ignore[misc]  # published without ty
             assert point_coords is not None
             prompts = torch.cat([point_coords, torch.zeros_like(point_coords)], dim=1)
             kinds = torch.tensor([[1, NOT_A_POINT]])
-        sparse = embed_prompts(self.model, prompts.float(), kinds.expand(len(prompts), -1))
+        features = self.features.repeat(len(prompts))
+        sparse = embed_prompts(self.model, features, prompts.float(), kinds.expand(len(prompts), -1))
         tokens = self.tokens if multimask_output else (0,)
-        low_res, quality = decode_tokens(self.model, self.features.repeat(len(prompts)), sparse, tokens)
+        low_res, quality = decode_tokens(self.model, features, sparse, tokens)
         masks = self.model.postprocess_masks(low_res, self.input_size, self.original_size)
         return masks if return_logits else masks > self.model.mask_threshold, quality, low_res
 

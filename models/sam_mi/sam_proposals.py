@@ -84,8 +84,9 @@ def masks_at_points(
         padded = torch.stack([points[batch], torch.zeros_like(points[batch])], dim=1)
         kinds = torch.tensor([[POINT_POSITIVE, NOT_A_POINT]], device=device).expand(len(padded), -1)
         with compute.autocast():
-            sparse = embed_prompts(sam, padded, kinds)
-            logits, iou = (part.float() for part in decode_tokens(sam, features.repeat(len(sparse)), sparse, preset.mask_tokens))
+            repeated = features.repeat(len(padded))
+            sparse = embed_prompts(sam, repeated, padded, kinds)
+            logits, iou = (part.float() for part in decode_tokens(sam, repeated, sparse, preset.mask_tokens))
         stability = stability_of(logits)
         moved = end_at_border(move(logits.flatten(0, 1), sam_frame, clip_frame, side), clip_frame).reshape(*logits.shape[:2], side, side)
         choice = (iou + REGION_WEIGHT * _overlap(moved > 0, regions[batch, None])).argmax(dim=1)

@@ -67,7 +67,7 @@ FROZEN_PARTS: dict[FrozenPart, str] = {"clip": "encoder.", "sam_image_encoder": 
 
 PUBLISHED_SWITCHES: dict[str, dict[str, object]] = {
     "clip": {"letterbox": "centre", "conv_stem": None},
-    "sam": {"conv_stem": None, "high_resolution_skips": False},
+    "sam": {"conv_stem": None, "high_resolution_skips": False, "point_features": False},
     "head": {
         "published_extras": True, "patch_norm": "tokens", "patch_positions": False, "directed_positions": False, "patch_shapes": False,
         "word_tokens": False, "word_identities": False, "point_prompts": False, "presence": False,

@@ -84,6 +84,8 @@ class SamConfig:
     """Switch: as in :class:`ClipConfig`."""
     high_resolution_skips: bool = False
     """Switch: stem features at strides 8 and 4 join the mask decoder's upscaling. Needs ``conv_stem``."""
+    point_features: bool = False
+    """Switch: clicks and corners of boxes carry what the image shows at their place. Needs ``high_resolution_skips``."""
 
     def __post_init__(self) -> None:
         _positive(self, "image_size", "patch_size", "width", "depth", "out_channels", "decoder_depth")
@@ -95,6 +97,8 @@ class SamConfig:
             )
         if self.high_resolution_skips and self.conv_stem is None:
             raise ValueError("SamConfig.high_resolution_skips takes its features from the stem; set conv_stem")
+        if self.point_features and not self.high_resolution_skips:
+            raise ValueError("SamConfig.point_features reads the skips; set high_resolution_skips=True as well")
 
     @property
     def grid(self) -> int:
@@ -233,7 +237,7 @@ def tiny(vocab_size: int = 512) -> SspSamConfig:
         sam=SamConfig(
             image_size=256, patch_size=16, width=192, depth=3, heads=6, window_size=0, global_blocks=(), use_rel_pos=False,
             out_channels=128, decoder_heads=4, decoder_mlp_dim=512, iou_head_hidden_dim=128, conv_stem=stem,
-            high_resolution_skips=True,
+            high_resolution_skips=True, point_features=True,
         ),
         head=HeadConfig(
             mixing_width=128, mixing_heads=4, gru_hidden=64, prompts=8, generator_layers=3, generator_heads=4, generator_ffn=512,

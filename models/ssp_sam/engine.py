@@ -252,8 +252,9 @@ class SspSamEngine:
         """Low-resolution logits and predicted IoU of each prompt, coordinates ``[n, 2]`` on SAM's canvas and labels ``[n]``."""
         coordinates, kinds = (self._compute.upload(torch.stack(part)) for part in zip(*prompts, strict=True))
         with self._compute.autocast():
-            sparse = embed_prompts(self._model.sam, coordinates, kinds)
-            logits, guesses = decode_masks(self._model.sam, features.repeat(len(sparse)), sparse)
+            repeated = features.repeat(len(coordinates))
+            sparse = embed_prompts(self._model.sam, repeated, coordinates, kinds)
+            logits, guesses = decode_masks(self._model.sam, repeated, sparse)
         return list(zip(logits.float(), guesses.float(), strict=True))
 
 

@@ -13,7 +13,7 @@ from models.ssp_sam.config import SspSamConfig
 from models.ssp_sam.presence import PointPrompts, PresenceHead
 from models.ssp_sam.prompt_generator import BoxHead, PromptGenerator
 from models.ssp_sam.published_extras import PublishedExtras
-from models.ssp_sam.sam_masks import SamFeatures, build_sam, decode_masks, encode_image, positional_code
+from models.ssp_sam.sam_masks import SamFeatures, build_sam, cell_prompts, decode_masks, encode_image, positional_code
 
 
 class ImageFeatures(NamedTuple):
@@ -108,7 +108,7 @@ class SspSam(nn.Module):
         prompts = tokens.prompts
         if self.point_prompts is not None:
             positive_point = self.sam.prompt_encoder.point_embeddings[1].weight
-            prompts = self.point_prompts(tokens, relevance, cell_codes, positive_point)
+            prompts = self.point_prompts(tokens, relevance, cell_prompts(self.sam, images.sam), positive_point)
         logits, predicted_iou = decode_masks(self.sam, images.sam, prompts)
         return Prediction(box, logits.float(), predicted_iou.float(), relevance, presence, earlier)
 

@@ -38,7 +38,7 @@ class PresenceHead(nn.Module):
 
 
 class PointPrompts(nn.Module):
-    """Adds to each prompt SAM's positional code of the patches it attends to, and the mark of a positive point."""
+    """Adds to each prompt what a click on the patches that it attends to would say, and the mark of a positive point."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -48,13 +48,13 @@ class PointPrompts(nn.Module):
         # Small at first: the decoder begins with plain points, which it knows, and learns to read what the tokens add.
         self.content_weight = nn.Parameter(torch.tensor(0.1))
 
-    def forward(self, tokens: GeneratorOutput, relevance: Tensor, patch_positions: Tensor, positive_point: Tensor) -> Tensor:
+    def forward(self, tokens: GeneratorOutput, relevance: Tensor, patch_clicks: Tensor, positive_point: Tensor) -> Tensor:
         """Point with every prompt.
 
         Args:
             tokens: of the prompt generator, K phrases.
             relevance: logits float ``[K, N]``; irrelevant patches get little attention from the start.
-            patch_positions: SAM's code of every cell, float ``[N, d]``.
+            patch_clicks: what a click on each patch says, float ``[N, d]`` or ``[K, N, d]``.
             positive_point: SAM's embedding of a positive click, float ``[1, d]``.
 
         Returns:
@@ -63,6 +63,6 @@ class PointPrompts(nn.Module):
         query, key = self.query(tokens.prompts), self.key(tokens.patches)
         logits = (query @ key.transpose(1, 2)).float() * query.shape[-1] ** -0.5
         logits = logits + self.relevance_weight * F.logsigmoid(relevance).unsqueeze(1)
-        places = logits.softmax(dim=-1).to(patch_positions.dtype) @ patch_positions
+        places = logits.softmax(dim=-1).to(patch_clicks.dtype) @ patch_clicks
         pointing: Tensor = self.content_weight * tokens.prompts + places + positive_point
         return pointing

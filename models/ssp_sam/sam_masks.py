@@ -6,7 +6,7 @@ many images decode together; the stock sub-modules do all the work, and only the
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
@@ -16,6 +16,7 @@ from models.conv_stem import ConvStem
 from models.devices import in_float32
 from models.ssp_sam.config import SamConfig
 from models.ssp_sam.mask_drawing import draw_masks
+from models.ssp_sam.point_reader import PointReader
 from models.ssp_sam.sam_encoder import ImageEncoder
 from models.ssp_sam.skip_pyramid import SkipPyramid
 
@@ -61,6 +62,14 @@ class StemmedImageEncoder(ImageEncoder):
         return self.features(image).embedding
 
 
+class ReadingPromptEncoder(PromptEncoder):  # type: ignore[misc]  # the package has no types
+    """SAM's prompt encoder with a reader of what lies under a prompt."""
+
+    def __init__(self, embed_dim: int, **kwargs: Any) -> None:
+        super().__init__(embed_dim=embed_dim, **kwargs)
+        self.point_reader = PointReader(embed_dim)
+
+
 def build_sam(config: SamConfig) -> Sam:
     """SAM of any size from the stock classes; names of weights are the stock ones."""
     shared = {
@@ -74,7 +83,7 @@ def build_sam(config: SamConfig) -> Sam:
         encoder = ImageEncoder(embed_dim=config.width, out_chans=config.out_channels, **shared)
     else:
         encoder = StemmedImageEncoder(config.conv_stem, config.width, config.out_channels, skips=config.high_resolution_skips, **shared)
-    prompts = PromptEncoder(
+    prompts = (ReadingPromptEncoder if config.point_features else PromptEncoder)(
         embed_dim=config.out_channels,
         image_embedding_size=(config.grid, config.grid),
         input_image_size=(config.image_size, config.image_size),
@@ -104,6 +113,13 @@ def encode_image(sam: Sam, image: Tensor) -> SamFeatures:
 def positional_code(sam: Sam) -> Tensor:
     """SAM's code of every cell of its grid, float ``[N, d]``, row by row."""
     return _dense_code(sam.prompt_encoder)[0].flatten(1).transpose(0, 1)
+
+
+def cell_prompts(sam: Sam, features: SamFeatures) -> Tensor:
+    """What a click on each cell of SAM's grid says besides being one, float ``[N, d]`` or, where clicks read images, ``[K, N, d]``."""
+    code = positional_code(sam)
+    encoder = sam.prompt_encoder
+    return code + encoder.point_reader.cells(features) if isinstance(encoder, ReadingPromptEncoder) else code
 
 
 def _dense_code(encoder: PromptEncoder) -> Tensor:
@@ -156,13 +172,14 @@ POINT_NEGATIVE, POINT_POSITIVE, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT, NOT_A_POINT = 0,
 """SAM's labels of prompt coordinates."""
 
 
-def embed_prompts(sam: Sam, coordinates: Tensor, labels: Tensor) -> Tensor:
+def embed_prompts(sam: Sam, features: SamFeatures, coordinates: Tensor, labels: Tensor) -> Tensor:
     """Clicks and box corners as sparse prompts, mixed freely in one batch.
 
     The stock encoder takes one kind at a time; its code and its embeddings are used as they are.
 
     Args:
         sam: only its prompt encoder is used.
+        features: of ``K`` images, one per prompt set; read with the switch ``point_features`` only.
         coordinates: float ``[K, n, 2]``, x and y in pixels of SAM's canvas.
         labels: int64 ``[K, n]``: 1 positive, 0 negative, 2 and 3 corners of a box, -1 padding.
 
@@ -173,6 +190,8 @@ def embed_prompts(sam: Sam, coordinates: Tensor, labels: Tensor) -> Tensor:
     # Half a pixel: coordinates name pixels, the code wants their centres.
     with in_float32(coordinates.device):
         code = encoder.pe_layer.forward_with_coords(coordinates + 0.5, encoder.input_image_size)
+    if isinstance(encoder, ReadingPromptEncoder):
+        code = code + encoder.point_reader(features, coordinates, encoder.input_image_size[0])
     code = code * (labels != NOT_A_POINT).unsqueeze(-1)
     kinds = torch.cat([*(embedding.weight for embedding in encoder.point_embeddings), encoder.not_a_point_embed.weight])
     embedded: Tensor = code + kinds[labels]  # label -1 picks the last row

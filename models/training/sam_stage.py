@@ -1,4 +1,4 @@
-"""Second stage: SAM learns to segment what a click or a box marks, and to guess how good its mask is."""
+"""Second and seventh stage: SAM learns to segment what a click or a box marks, and to guess how good its mask is."""
 
 from __future__ import annotations
 
@@ -58,12 +58,11 @@ class SamStage:
         config: schedule.
         sampler: batches of scenes.
         prompts_per_image: how many objects of an image are asked for.
+        name: of the stage; its log and its random numbers go by it.
     """
 
-    name = "sam"
-
-    def __init__(self, config: StageConfig, sampler: SceneSampler, prompts_per_image: int = 5) -> None:
-        self.config = config
+    def __init__(self, config: StageConfig, sampler: SceneSampler, prompts_per_image: int = 5, name: str = "sam") -> None:
+        self.name, self.config = name, config
         self.sampler = sampler
         self.prompts_per_image = prompts_per_image
 
@@ -84,8 +83,9 @@ class SamStage:
     def loss_on(self, model: SspSam, features: SamFeatures, ids: Tensor, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """The loss on images that are encoded already; ``ids`` is uint8 ``[B, S, S]``."""
         prompts = draw_prompts(ids.numpy(), rng, self.prompts_per_image)
-        sparse = embed_prompts(model.sam, prompts.coordinates, prompts.labels)
-        logits, predicted_iou = decode_masks(model.sam, features.select(prompts.image), sparse)
+        asked = features.select(prompts.image)
+        sparse = embed_prompts(model.sam, asked, prompts.coordinates, prompts.labels)
+        logits, predicted_iou = decode_masks(model.sam, asked, sparse)
         return mask_loss(logits, predicted_iou, prompts.masks)
 
 

@@ -1,8 +1,9 @@
-"""How the shipped model was made: six stages on emoji scenes, from nothing.
+"""How the shipped model was made: eight stages on emoji scenes, from nothing.
 
 1. ``clip``: names and colours, patch by patch. 2. ``sam``: masks for clicks and boxes, from CLIP's encoder as a start. 3. ``prompt``: the
 head, on frozen encoders. 4. ``joint``: everything together. 5. ``names``: CLIP's image tower learns on. 6. ``head``: the head, on what the
-tower has become. The stages are scheduled by step and resume after a kill.
+tower has become. 7. ``masks``: SAM learns on. 8. ``last``: the head and SAM together. The stages are scheduled by step and resume after a
+kill.
 """
 
 from __future__ import annotations
@@ -35,7 +36,15 @@ from models.training.batches import SceneSampler
 from models.training.calibration import calibrate_presence
 from models.training.clip_stage import ClipStage, LabelText, NamesStage
 from models.training.loop import Stage, StageConfig, run_stage
-from models.training.prompt_stage import JOINT_KIND_WEIGHTS, LAST_KIND_WEIGHTS, ExpressionSampler, HeadStage, JointStage, PromptStage
+from models.training.prompt_stage import (
+    JOINT_KIND_WEIGHTS,
+    LAST_KIND_WEIGHTS,
+    ExpressionSampler,
+    HeadStage,
+    JointStage,
+    LastStage,
+    PromptStage,
+)
 from models.training.sam_stage import SamStage
 from models.weights_folder import open_weights_folder
 
@@ -62,6 +71,8 @@ class TinyRecipe:
     joint: StageConfig = field(default_factory=lambda: StageConfig(steps=1000, batch_size=10, learning_rate=4e-4))
     names: StageConfig = field(default_factory=lambda: StageConfig(steps=3200, batch_size=16, learning_rate=7e-4, warmup_steps=100))
     head: StageConfig = field(default_factory=lambda: StageConfig(steps=750, batch_size=8, learning_rate=6e-4, warmup_steps=40))
+    masks: StageConfig = field(default_factory=lambda: StageConfig(steps=2800, batch_size=16, learning_rate=6e-4))
+    last: StageConfig = field(default_factory=lambda: StageConfig(steps=700, batch_size=10, learning_rate=4e-4))
     expressions_per_image: int = 8
 
 
@@ -70,7 +81,7 @@ def debug_recipe() -> TinyRecipe:
     short = StageConfig(steps=2, batch_size=2, learning_rate=1e-4, warmup_steps=1, bfloat16=False)
     return TinyRecipe(
         dense_scenes=6, scenes=6, calibration_scenes=4, clip=short, sam=short, prompt=short, joint=short, names=short, head=short,
-        expressions_per_image=2,
+        masks=short, last=short, expressions_per_image=2,
     )  # fmt: skip
 
 
@@ -88,9 +99,9 @@ CALIBRATION = "calibration"
 """The split that thresholds are chosen on; never reported."""
 PROFILE = "tiny"
 """Name under which the weights serve."""
-RELEASE = "0.3.0"
+RELEASE = "0.4.0"
 """Of the weights; part of the version that Label Studio shows."""
-STAGES = ("clip", "sam", "prompt", "joint", "names", "head")
+STAGES = ("clip", "sam", "prompt", "joint", "names", "head", "masks", "last")
 Report = Callable[[str, int, int, dict[str, float]], None]
 
 
@@ -145,16 +156,21 @@ class TinyTraining:
             return ClipStage(recipe.clip, self._mixed(DENSE_SHARE_OF_NAMES), self._label_text)
         if name == "sam":
             return SamStage(recipe.sam, self._mixed(DENSE_SHARE_OF_CLICKS))
+        if name == "masks":
+            return SamStage(recipe.masks, self._mixed(DENSE_SHARE_OF_CLICKS), name="masks")
         if name == "names":
             return NamesStage(recipe.names, self._mixed(DENSE_SHARE_OF_NAMES_LATER), self._label_text)
         scenes = SceneSampler([(self._train_set, 1.0)], CLASSES, COLORS)
-        weights = {"joint": JOINT_KIND_WEIGHTS, "head": LAST_KIND_WEIGHTS}.get(name, KIND_WEIGHTS)
+        weights = {"joint": JOINT_KIND_WEIGHTS, "head": LAST_KIND_WEIGHTS, "last": LAST_KIND_WEIGHTS}.get(name, KIND_WEIGHTS)
         expressions = ExpressionSampler(self._train_set, scenes, self.tokenizer, recipe.expressions_per_image, weights)
         if name == "head":
             return HeadStage(recipe.head, expressions)
         if name == "prompt":
             return PromptStage(recipe.prompt, expressions, self._label_text)
-        return JointStage(recipe.joint, expressions, self._label_text, SamStage(recipe.sam, scenes, prompts_per_image=6))
+        clicks = SamStage(recipe.sam, scenes, prompts_per_image=6)
+        if name == "last":
+            return LastStage(recipe.last, expressions, clicks)
+        return JointStage(recipe.joint, expressions, self._label_text, clicks)
 
     def _mixed(self, dense_share: float) -> SceneSampler:
         return SceneSampler([(self._dense_set, dense_share), (self._train_set, 1 - dense_share)], CLASSES, COLORS)

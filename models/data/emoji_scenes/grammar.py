@@ -82,7 +82,8 @@ def sample_expressions(
         rng: decides everything.
         n: how many; texts differ where the scene gives so many, else fewer come back (none at all only where nothing can be said).
         split: as for :func:`expressions`.
-        weights: of the kinds; those of the reported splits when left out.
+        weights: of the kinds; those of the reported splits when left out. ``multi/color``, if it is there, is a factor on those of the
+            kind ``multi`` that name a colour.
 
     Raises:
         ValueError: the split is unknown.
@@ -124,7 +125,8 @@ class _Speaker:
     def _draw_among(self, kinds: list[str]) -> Meaning | None:
         while kinds:
             kind = kinds[_pick(self._rng, [self._weights[kind] for kind in kinds])]
-            weights = [meaning.weight for meaning in self.meanings(kind)]
+            of_pairs = self._weights.get(f"{kind}/color", 1.0)
+            weights = [meaning.weight * (of_pairs if meaning.pairs else 1.0) for meaning in self.meanings(kind)]
             if not weights:
                 kinds.remove(kind)
             elif self._rng.random() < sum(weights):  # a kind with rare meanings only is itself drawn rarely

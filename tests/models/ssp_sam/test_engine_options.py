@@ -25,7 +25,7 @@ from models.ssp_sam.adapters import sentence_similarity
 from models.ssp_sam.config import contract
 from models.ssp_sam.engine import SspSamEngine, Thresholds
 from models.ssp_sam.model import SspSam
-from models.ssp_sam.sam_masks import NOT_A_POINT, POINT_POSITIVE, embed_prompts, positional_code
+from models.ssp_sam.sam_masks import NOT_A_POINT, POINT_POSITIVE, SamFeatures, embed_prompts, positional_code
 from models.ssp_sam.tokenizer import PhraseTokenizer, vocabulary_of
 from models.types import RgbImage
 from tests.models.ssp_sam.networks import perturbed
@@ -180,10 +180,11 @@ def test_features_of_another_precision_are_never_taken_from_the_cache(model, tmp
 
 def test_positions_are_exact_under_autocast(model):
     points, kinds = torch.tensor([[[31.3, 90.7], [0.0, 0.0]]]), torch.tensor([[POINT_POSITIVE, NOT_A_POINT]])
+    features = SamFeatures(torch.zeros(1, model.config.sam.out_channels, model.config.sam.grid, model.config.sam.grid))
     with torch.no_grad():
-        expected = positional_code(model.sam), embed_prompts(model.sam, points, kinds)
+        expected = positional_code(model.sam), embed_prompts(model.sam, features, points, kinds)
         with torch.autocast("cpu", torch.bfloat16):
-            found = positional_code(model.sam), embed_prompts(model.sam, points, kinds)
+            found = positional_code(model.sam), embed_prompts(model.sam, features, points, kinds)
     for one, other in zip(found, expected, strict=True):
         assert torch.equal(one, other)
 

@@ -50,9 +50,9 @@ PROMPTS = [
 
 @pytest.mark.parametrize(("points", "boxes", "coordinates", "labels"), PROMPTS)
 @torch.inference_mode()
-def test_prompts_are_embedded_as_the_stock_encoder_does(sam, points, boxes, coordinates, labels):
+def test_prompts_are_embedded_as_the_stock_encoder_does(sam, embedding, points, boxes, coordinates, labels):
     stock, _ = sam.prompt_encoder(points=points, boxes=boxes, masks=None)
-    assert torch.equal(embed_prompts(sam, coordinates, labels), stock)
+    assert torch.equal(embed_prompts(sam, SamFeatures(embedding).repeat(2), coordinates, labels), stock)
 
 
 @pytest.mark.parametrize(("points", "boxes", "coordinates", "labels"), PROMPTS)
@@ -66,7 +66,8 @@ def test_masks_are_those_of_the_stock_decoder(sam, embedding, points, boxes, coo
         dense_prompt_embeddings=dense,
         multimask_output=False,
     )
-    logits, iou = decode_masks(sam, SamFeatures(embedding).repeat(2), embed_prompts(sam, coordinates, labels))
+    features = SamFeatures(embedding).repeat(2)
+    logits, iou = decode_masks(sam, features, embed_prompts(sam, features, coordinates, labels))
     torch.testing.assert_close(logits, stock_masks[:, 0], atol=1e-6 * float(stock_masks.abs().max()), rtol=0)
     torch.testing.assert_close(iou, stock_iou[:, 0], atol=1e-6, rtol=1e-6)
 

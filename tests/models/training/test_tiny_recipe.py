@@ -30,6 +30,8 @@ FROZEN = {
     "joint": ("clip.visual.",),
     "names": ("clip.visual.conv1.", "clip.visual.ln_pre.", "clip.transformer.", "clip.token_embedding.", "sam.", "generator."),
     "head": ("clip.", "sam."),
+    "masks": ("clip.", "visual_adapter.", "generator."),
+    "last": ("clip.",),
 }
 TRAINED = {
     "clip": ("clip.visual.", "clip.transformer."),
@@ -38,6 +40,8 @@ TRAINED = {
     "joint": ("clip.transformer.", "sam.image_encoder.", "sam.mask_decoder.transformer.", "generator."),
     "names": ("clip.visual.transformer.", "clip.visual.ln_post.", "clip.visual.proj"),
     "head": ("visual_adapter.", "linguistic_adapter.", "generator.", "presence_head.", "point_prompts.", "word_identities."),
+    "masks": ("sam.image_encoder.", "sam.mask_decoder.transformer.", "sam.prompt_encoder.point_reader."),
+    "last": ("sam.image_encoder.", "sam.mask_decoder.transformer.", "generator.", "presence_head.", "word_identities."),
 }
 
 
@@ -91,7 +95,7 @@ def test_sam_starts_with_what_clip_has_learned(training):
 
 
 def test_an_unknown_stage_is_refused_with_the_stages_there_are(training):
-    with pytest.raises(ValueError, match="clip, sam, prompt, joint, names, head"):
+    with pytest.raises(ValueError, match="clip, sam, prompt, joint, names, head, masks, last"):
         training.run(until="dessert")
 
 

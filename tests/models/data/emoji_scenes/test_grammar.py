@@ -22,6 +22,7 @@ from models.data.emoji_scenes import (
     sample_expressions,
 )
 from models.data.emoji_scenes.geometry import MIN_AREA
+from models.data.emoji_scenes.grammar import KIND_WEIGHTS
 from models.data.emoji_scenes.splits import scene_rng
 from models.data.emoji_scenes.vocabulary import plural
 from tests.emoji_world import make_bank
@@ -132,6 +133,17 @@ def test_sampled_expressions_differ_and_some_mean_nothing(scenes):
     assert all(len({one.text for one in each}) == len(each) == 8 for each in drawn)
     absent = np.mean([one.kind in NO_TARGET_KINDS for each in drawn for one in each])
     assert absent == pytest.approx(0.28, abs=0.05)
+
+
+def test_groups_of_a_colour_can_be_said_more_often_within_their_kind(scenes):
+    def share(weights):
+        drawn = [sample_expressions(scene.meta, np.random.default_rng(8), 8, "train", weights) for scene in scenes]
+        groups = [one for each in drawn for one in each if one.kind == "multi"]
+        return len(groups), np.mean([bool(one.pairs) for one in groups])
+
+    (usual, rare), (still, often) = share(KIND_WEIGHTS), share({**KIND_WEIGHTS, "multi/color": 5.0})
+    assert often > 2 * rare > 0
+    assert still == pytest.approx(usual, rel=0.3)
 
 
 def test_the_same_generator_says_the_same(scenes):
