@@ -86,7 +86,10 @@ class _Training:
         """Train, publish, tell; the job's last line."""
         with self._line.training():
             try:
-                version = self._published() or self._train()
+                version = self._published()
+                if version is None or self._record.told.get("lesson") != lesson_of(self._dataset, version.name):
+                    # Also if more came while a job that had published was broken off: the jobs that came with it are merged into this one.
+                    version = self._train(version)
             finally:
                 self._line.discard_drafts()
             if isinstance(version, Version):
@@ -107,8 +110,12 @@ class _Training:
             self._line.serve(found, instead_of=self._record.told.get("instead_of"))
         return found
 
-    def _train(self) -> Version | str:
-        """A version that serves now, or why there is none."""
+    def _train(self, published: Version | None) -> Version | str:
+        """A version that serves now, or why there is none.
+
+        Args:
+            published: by an earlier attempt of this job; the answer if there is nothing better.
+        """
         serving = self._serving()
         parent = serving if serving is not None and serving.manifest.base.version == self._base else None
         served_by = parent.name if parent else self._base
@@ -120,16 +127,17 @@ class _Training:
         self._record.note(version=name, instead_of=serving.name if serving else None, published=False)
         tuned = self._fine_tune(name, parent, draft)
         if isinstance(tuned, str):
-            return tuned
+            return published or tuned
         manifest = read_manifest(draft)
         self._record.note(candidate=manifest.to_json())
         if not tuned.is_better:
             note_lesson(self._line, lesson)
-            return f"no improvement: {compared(manifest)}; {served_by} goes on serving"
-        self._record.note(tasks=self._doubtful())
+            return published or f"no improvement: {compared(manifest)}; {served_by} goes on serving"
+        learned = lesson_of(self._dataset, name)
+        self._record.note(tasks=self._doubtful(), lesson=learned)
         version = self._line.publish(draft)
         self._record.note(published=True)
-        note_lesson(self._line, lesson_of(self._dataset, version.name))
+        note_lesson(self._line, learned)
         return version
 
     def _fine_tune(self, name: str, parent: Version | None, draft: Path) -> FineTuned | str:

@@ -204,6 +204,26 @@ def test_a_roll_back_is_not_undone_by_a_job_that_was_killed_after_publishing(wor
     assert world.serving is None
 
 
+def test_what_came_after_a_job_was_killed_that_had_published_is_learned_by_its_next_attempt(
+    world: Trains, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.correct()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("backend.versions.train.note_lesson", killed)
+        with pytest.raises(KeyboardInterrupt):
+            world.job()
+    world.correct(2)
+    assert world.job().startswith(f"{world.base}.p1.v2 serves")
+    versions = world.line.versions()
+    assert [version.name for version in versions] == [f"{world.base}.p1.v1", f"{world.base}.p1.v2"]
+    gains = [version.manifest.candidate.mean - version.manifest.serving.mean for version in versions]
+    assert gains == [pytest.approx(world.small.gain * samples) for samples in (1, 3)]
+
+
 def test_images_that_vanished_are_fetched_again_or_left_out(world: Trains) -> None:
     world.correct(3)
     world.job()
