@@ -86,10 +86,8 @@ class _Training:
         """Train, publish, tell; the job's last line."""
         with self._line.training():
             try:
-                version = self._published()
-                if version is None or self._record.told.get("lesson") != lesson_of(self._dataset, version.name):
-                    # Also if more came while a job that had published was broken off: the jobs that came with it are merged into this one.
-                    version = self._train(version)
+                published = self._published()
+                version = published if published is not None and self._has_learned_all(published) else self._train(published)
             finally:
                 self._line.discard_drafts()
             if isinstance(version, Version):
@@ -109,6 +107,10 @@ class _Training:
         if found is not None and not self._record.told.get("published"):
             self._line.serve(found, instead_of=self._record.told.get("instead_of"))
         return found
+
+    def _has_learned_all(self, published: Version) -> bool:
+        """False if more came after the job was broken off: the jobs that came with it were merged into this one."""
+        return bool(self._record.told.get("lesson") == lesson_of(self._dataset, published.name))
 
     def _train(self, published: Version | None) -> Version | str:
         """A version that serves now, or why there is none.
