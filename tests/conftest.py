@@ -11,8 +11,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Begin with the files that take longest, so that no process waits for them at the end."""
     if not hasattr(config, "workerinput"):
         return  # one process: the order of the files
-    longest: dict[Path, float] = {}
-    """Slow files, with the time that one of their tests may take at most."""
+    longest: dict[Path, float] = {}  # slow files, with the seconds that one of their tests may take at most
     for item in items:
         if item.get_closest_marker("slow"):
             limit = item.get_closest_marker("timeout")

@@ -189,8 +189,8 @@ def test_a_job_that_was_killed_while_publishing_makes_its_version_once(
     assert world.small.trained == 4
 
 
-def test_a_roll_back_is_not_undone_by_a_job_that_was_killed_after_publishing(world: Trains, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.correct()
+def kill_after_publishing(world: Trains, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that ends as if killed once its version serves."""
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -199,6 +199,11 @@ def test_a_roll_back_is_not_undone_by_a_job_that_was_killed_after_publishing(wor
         patch.setattr("backend.versions.train.note_lesson", killed)
         with pytest.raises(KeyboardInterrupt):
             world.job()
+
+
+def test_a_roll_back_is_not_undone_by_a_job_that_was_killed_after_publishing(world: Trains, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.correct()
+    kill_after_publishing(world, monkeypatch)
     world.line.roll_back()
     assert "rolled back meanwhile" in world.job()
     assert world.serving is None
@@ -208,14 +213,7 @@ def test_what_came_after_a_job_was_killed_that_had_published_is_learned_by_its_n
     world: Trains, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.correct()
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("backend.versions.train.note_lesson", killed)
-        with pytest.raises(KeyboardInterrupt):
-            world.job()
+    kill_after_publishing(world, monkeypatch)
     world.correct(2)
     assert world.job().startswith(f"{world.base}.p1.v2 serves")
     versions = world.line.versions()
