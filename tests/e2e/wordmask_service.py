@@ -65,7 +65,8 @@ class Wordmask:
 def running(queue: str, label_studio: LabelStudio, folder: Path, **settings: str) -> Iterator[Wordmask]:
     """A service with a secret for webhooks; its jobs wait in a file, or in a real Redis (skips the test where there is none)."""
     with ExitStack() as stack:
-        environment = {"WORDMASK_WEBHOOK_SECRET": SECRET, **settings}
+        # Jobs stand back for whatever else runs; beside other tests they would wait for minutes.
+        environment = {"WORDMASK_WEBHOOK_SECRET": SECRET, "WORDMASK_TRAINER_NICENESS": "0", **settings}
         if queue == "redis":
             program = find_redis()
             if program is None:
