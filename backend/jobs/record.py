@@ -62,7 +62,8 @@ def read_record(data_dir: Path, job_id: str) -> dict[str, Any]:
     """What a job has recorded on this machine, as far as it came; empty for nothing.
 
     ``version`` is the name of what it makes; ``epoch``, ``epochs``, ``step``, ``steps``, ``figures`` and ``curve`` tell how far training
-    is; ``candidate`` is the manifest of what came of it, and ``published`` whether that was good enough to serve.
+    is; ``candidate`` is the manifest of what came of it last, ``publishes`` of what was good enough to serve, ``instead_of`` what served
+    until then, and ``published`` whether that is done.
     """
     return _read(job_folder(data_dir, job_id) / RECORD)
 

@@ -102,8 +102,8 @@ class _Training:
 
     def _published(self) -> Version | None:
         """The version that an earlier attempt of this job has published before it was killed."""
-        candidate = self._record.told.get("candidate")
-        found = next((version for version in self._line.versions() if version.manifest.to_json() == candidate), None)
+        publishes = self._record.told.get("publishes")
+        found = next((version for version in self._line.versions() if version.manifest.to_json() == publishes), None)
         if found is not None and not self._record.told.get("published"):
             self._line.serve(found, instead_of=self._record.told.get("instead_of"))
         return found
@@ -123,10 +123,11 @@ class _Training:
         served_by = parent.name if parent else self._base
         lesson = lesson_of(self._dataset, served_by)
         if last_lesson(self._line) == lesson:
-            return f"nothing new: the last job of this project has learned from these very samples, and {served_by} goes on serving"
+            nothing_new = f"nothing new: the last job of this project has learned from these very samples, and {served_by} goes on serving"
+            return published or nothing_new
         name = f"{self._base}.p{self._project}.v{self._line.next_number()}"
         draft = self._line.new_draft()
-        self._record.note(version=name, instead_of=serving.name if serving else None, published=False)
+        self._record.note(version=name, published=published is not None)
         tuned = self._fine_tune(name, parent, draft)
         if isinstance(tuned, str):
             return published or tuned
@@ -137,6 +138,7 @@ class _Training:
             return published or f"no improvement: {compared(manifest)}; {served_by} goes on serving"
         learned = lesson_of(self._dataset, name)
         self._record.note(tasks=self._doubtful(), lesson=learned)
+        self._record.note(publishes=manifest.to_json(), instead_of=serving.name if serving else None, published=False)
         version = self._line.publish(draft)
         self._record.note(published=True)
         note_lesson(self._line, learned)

@@ -189,14 +189,14 @@ def test_a_job_that_was_killed_while_publishing_makes_its_version_once(
     assert world.small.trained == 4
 
 
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def kill_after_publishing(world: Trains, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that ends as if killed once its version serves."""
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr("backend.versions.train.note_lesson", killed)
+        patch.setattr("backend.versions.train.note_lesson", _killed)
         with pytest.raises(KeyboardInterrupt):
             world.job()
 
@@ -220,6 +220,21 @@ def test_what_came_after_a_job_was_killed_that_had_published_is_learned_by_its_n
     assert [version.name for version in versions] == [f"{world.base}.p1.v1", f"{world.base}.p1.v2"]
     gains = [version.manifest.candidate.mean - version.manifest.serving.mean for version in versions]
     assert gains == [pytest.approx(world.small.gain * samples) for samples in (1, 3)]
+
+
+def test_a_version_is_told_of_whatever_its_job_tried_after_it_was_killed(world: Trains, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.correct()
+    kill_after_publishing(world, monkeypatch)
+    world.correct()
+    world.small.gain = 0.0
+    with monkeypatch.context() as patch:
+        patch.setattr("backend.versions.line.VersionLine.prune", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            world.job()  # finds nothing better, and is killed again
+    for _ in range(2):
+        assert world.job().startswith(f"{world.base}.p1.v1 serves: mean IoU 0.110, 0.100 before")
+    assert world.small.trained == 2 * world.small.steps
+    assert read_record(world.settings.data_dir, "j1")["published"] is True
 
 
 def test_images_that_vanished_are_fetched_again_or_left_out(world: Trains) -> None:
