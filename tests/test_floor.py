@@ -11,6 +11,7 @@ import pytest
 from models import ModelCard, ProposingEngine, load_engine
 from models.data.emoji_scenes import CLASSES
 from models.data.scene_folder import SampleScene, load_scenes
+from models.engine_options import EngineOptions
 from models.evaluation import evaluate_prompts, evaluate_referring
 from models.figures import Figures, SplitScores
 from models.proposal_evaluation import LabelledImage, evaluate_short_lists
@@ -68,6 +69,15 @@ def test_there_are_a_hundred_fixed_scenes(measured):
 @pytest.mark.parametrize("path", FLOORS)
 def test_a_figure_does_not_fall_below_its_floor(measured, path):
     assert figure(measured, path) >= FLOORS[path]
+
+
+@pytest.mark.slow
+def test_bf16_costs_less_than_half_a_point(measured):
+    samples = [scene.sample for scene in load_scenes(SCENES)]
+    engine = load_engine("tiny", device="cpu", options=EngineOptions(precision="bf16"))
+    reduced = evaluate_referring(engine, samples)["all"].targets_ungated
+    assert reduced is not None
+    assert abs(reduced.miou - figure(measured, "referring.all.targets_ungated.miou")) < 0.005
 
 
 @pytest.mark.slow

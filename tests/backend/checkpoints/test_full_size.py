@@ -40,6 +40,7 @@ from models.weights_tensors import load_weights
 from tests.factories import make_data_uri, make_task
 from tests.local_http import Reply, local_server
 from tests.models.ssp_sam.files import write_official
+from tests.models.ssp_sam.networks import random_network
 
 COMMAND = Path(sys.executable).with_name("wordmask")
 GIB = 2**30
@@ -113,22 +114,6 @@ class Published:
         return text, peak
 
 
-def random_network(sizes: str) -> SspSam:
-    """Weights of the usual size for their layer, drawn once and repeated: 800 million fresh ones take long."""
-    with Uninitialised():
-        model = SspSam(named_config(sizes)).eval()
-    drawn = torch.empty(1_000_003).uniform_(-1.0, 1.0, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            size = (3 / tensor[0].numel()) ** 0.5 if tensor.ndim > 1 else 0.1  # matrices keep the variance of what they are given
-            repeats = -(-tensor.numel() // len(drawn))
-            tensor.copy_(drawn.repeat(repeats)[: tensor.numel()].reshape(tensor.shape) * size)
-            if tensor.ndim == 1 and name.endswith(".weight"):
-                tensor.add_(1.0)  # norms
-        model.visual_adapter.gaussian_sigma.fill_(0.6)
-    return model
-
-
 def answer_of(model: SspSam, precision: Precision) -> np.ndarray:
     """Every pixel that the network gives to the phrase."""
     engine = SspSamEngine(
@@ -147,7 +132,7 @@ def published(request: pytest.FixtureRequest) -> Iterator[Published]:
     sizes, layout = request.param
     folder = Path(tempfile.mkdtemp(prefix="wordmask-full-size-"))  # pytest keeps its own folders for three runs: gigabytes
     try:
-        file = write_official(folder / "published" / "checkpoint_best_miou.pth", random_network(sizes), layout)
+        file = write_official(folder / "published" / "checkpoint_best_miou.pth", random_network(named_config(sizes)), layout)
         with local_server() as server:
             server.routes["/checkpoint_best_miou.pth"] = lambda _: streamed(file)
             (folder / "registry.toml").write_text(REGISTRY.format(url=server.url, sizes=sizes))
@@ -189,7 +174,7 @@ def test_the_file_is_verified_in_little_memory(published: Published, converted: 
 
 
 def test_every_number_is_the_one_that_was_published(published: Published, converted: Path) -> None:
-    wanted = random_network(published.sizes).state_dict()
+    wanted = random_network(named_config(published.sizes)).state_dict()
     with Uninitialised():
         found = SspSam(named_config(published.sizes)).state_dict()
     load_weights(open_weights_folder(converted), found)
@@ -199,7 +184,7 @@ def test_every_number_is_the_one_that_was_published(published: Published, conver
 
 @pytest.mark.parametrize("published", [SMALL, SAVED_336], indirect=True)  # the two large ones differ in numbers of layers alone
 def test_the_service_answers_bit_for_bit_as_the_network_that_was_published(published: Published, converted: Path) -> None:
-    expected = answer_of(random_network(published.sizes), published.precision)
+    expected = answer_of(random_network(named_config(published.sizes)), published.precision)
     assert 0.02 < expected.mean() < 0.98
     with subprocess.Popen(
         [COMMAND, "serve", "--profile", "large"], env=published.environment, cwd=published.folder, stdout=subprocess.PIPE, text=True,

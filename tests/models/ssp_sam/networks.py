@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models.ssp_sam.config import SspSamConfig, contract
 from models.ssp_sam.model import SspSam
+from models.uninitialised import Uninitialised
 
 
 def perturbed(config: SspSamConfig | None = None, seed: int = 0) -> SspSam:
@@ -21,6 +22,22 @@ def perturbed(config: SspSamConfig | None = None, seed: int = 0) -> SspSam:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.25 * torch.randn_like(parameter)
+        model.visual_adapter.gaussian_sigma.fill_(0.6)
+    return model
+
+
+def random_network(config: SspSamConfig) -> SspSam:
+    """Weights of the usual size for their layer, drawn once and repeated: the 800 million of a published size take long to draw."""
+    with Uninitialised():
+        model = SspSam(config).eval()
+    drawn = torch.empty(1_000_003).uniform_(-1.0, 1.0, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            size = (3 / tensor[0].numel()) ** 0.5 if tensor.ndim > 1 else 0.1  # matrices keep the variance of what they are given
+            for part in tensor.view(-1).split(len(drawn)):
+                torch.mul(drawn[: len(part)], size, out=part)
+            if tensor.ndim == 1 and name.endswith(".weight"):
+                tensor.add_(1.0)  # norms
         model.visual_adapter.gaussian_sigma.fill_(0.6)
     return model
 

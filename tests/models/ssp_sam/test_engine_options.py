@@ -15,12 +15,10 @@ import pytest
 import torch
 from torch import nn
 
-from models import EngineMemoryError, load_engine
+from models import EngineMemoryError
 from models.answer import Answer
-from models.data.scene_folder import load_scenes
 from models.embedding_cache import EmbeddingCache
 from models.engine_options import EngineOptions
-from models.evaluation import evaluate_referring
 from models.ssp_sam.adapters import sentence_similarity
 from models.ssp_sam.config import contract
 from models.ssp_sam.engine import SspSamEngine, Thresholds
@@ -219,17 +217,3 @@ def test_encoders_that_cannot_be_compiled_are_refused_at_once(model, monkeypatch
     monkeypatch.setattr(torch, "compile", without_compiler)
     with pytest.raises(ValueError, match=r"cannot be compiled here \(No working C\+\+ compiler found\); switch compilation off"):
         engine_of(model, compiled=True)
-
-
-@pytest.mark.slow
-def test_bf16_costs_the_shipped_model_less_than_half_a_point():
-    """On a hundred scenes that training never saw."""
-    samples = [scene.sample for scene in load_scenes(SCENES)]
-    scores = [
-        evaluate_referring(load_engine("tiny", device="cpu", options=EngineOptions(precision=precision)), samples)["all"]
-        for precision in ("fp32", "bf16")
-    ]
-    exact, reduced = (score.targets_ungated for score in scores)
-    assert exact is not None
-    assert reduced is not None
-    assert abs(reduced.miou - exact.miou) < 0.005

@@ -11,7 +11,7 @@ from torch import Tensor
 from models.ssp_sam.checkpoint import export_official
 from models.ssp_sam.config import SamConfig, SspSamConfig, ssp_sam_224, ssp_sam_336
 from models.ssp_sam.model import SspSam
-from tests.models.ssp_sam.networks import inputs, perturbed
+from tests.models.ssp_sam.networks import inputs, perturbed, random_network
 from tests.models.ssp_sam.published_forward import MISTAKES, Numbers, PublishedForward
 
 TOLERANCE = 1e-5
@@ -63,8 +63,7 @@ def without_the_image_encoder_of_sam(config: SspSamConfig) -> SspSamConfig:
 @pytest.mark.slow
 @pytest.mark.parametrize("config", [pytest.param(ssp_sam_224(), id="224"), pytest.param(ssp_sam_336(), id="336")])
 def test_the_published_sizes_agree_with_the_published_formulas(config):
-    torch.manual_seed(0)
-    model = SspSam(without_the_image_encoder_of_sam(config)).eval()
+    model = random_network(without_the_image_encoder_of_sam(config))
     sample = inputs(model.config, 4, 12)
     box, masks = ours(model, sample)
     torch.testing.assert_close((box, masks), published(model, sample), atol=1e-4, rtol=0)
