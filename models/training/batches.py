@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from models.data.emoji_scenes.dataset import SceneSet
+from models.data.emoji_scenes.meta import SceneMeta
+from models.data.emoji_scenes.repaint import repaint
 from models.preprocess import normalise_clip, normalise_sam
 
 PATCHES = 16
@@ -38,6 +40,8 @@ class SceneBatch(NamedTuple):
     patch_colour: Tensor
     """int64 ``[B, N]``: colour, or -100."""
     colour_count: int
+    metas: tuple[SceneMeta, ...]
+    """What the scenes show, in the colours they have here; where a scene is mirrored, its places are not."""
 
 
 class SceneSampler:
@@ -47,44 +51,53 @@ class SceneSampler:
         sets: scene sets with their share of each batch.
         classes: class names, in the model's order.
         colours: colour words.
+        repainted: share of the objects that are shown in another colour, see :mod:`models.data.emoji_scenes.repaint`.
     """
 
-    def __init__(self, sets: Sequence[tuple[SceneSet, float]], classes: Sequence[str], colours: Sequence[str]) -> None:
+    def __init__(
+        self, sets: Sequence[tuple[SceneSet, float]], classes: Sequence[str], colours: Sequence[str], repainted: float = 0.0
+    ) -> None:
         self._sets = [scene_set for scene_set, _ in sets]
         total = sum(share for _, share in sets)
         self._shares = [share / total for _, share in sets]
-        self._labels = [PatchLabels(scene_set, classes, colours) for scene_set in self._sets]
-        self._colour_count = len(colours)
+        self._owners = [patch_owners(scene_set) for scene_set in self._sets]
+        self._class_index = {name: number for number, name in enumerate(classes)}
+        self._colour_index = {name: number for number, name in enumerate(colours)}
+        self._repainted = repainted
 
-    def batch(self, rng: np.random.Generator, size: int) -> SceneBatch:
-        """A batch of ``size`` scenes, each mirrored half of the time."""
+    def batch(self, rng: np.random.Generator, size: int, *, mirror: bool = True) -> SceneBatch:
+        """A batch of ``size`` scenes; each is mirrored half of the time, unless what is "left" must stay left."""
         choices = rng.choice(len(self._sets), size=size, p=self._shares)
         indices = [int(rng.integers(len(self._sets[choice]))) for choice in choices]
-        return self._batch(choices, indices, rng.random(size) < 0.5)
+        mirrored = rng.random(size) < (0.5 if mirror else 0.0)
+        return self._batch(choices, indices, mirrored, rng)
 
-    def scenes(self, indices: npt.NDArray[np.integer]) -> SceneBatch:
-        """The named scenes of the first set, as they are: what is "left" must stay left."""
-        return self._batch([0] * len(indices), [int(i) for i in indices], [False] * len(indices))
-
-    def _batch(self, choices: Iterable[int], indices: Iterable[int], mirrored: Iterable[bool]) -> SceneBatch:
-        images, ids, classes, colours, valid = [], [], [], [], []
+    def _batch(self, choices: Iterable[int], indices: Iterable[int], mirrored: Iterable[bool], rng: np.random.Generator) -> SceneBatch:
+        images, ids, classes, colours, metas = [], [], [], [], []
         for choice, index, mirror in zip(choices, indices, mirrored, strict=True):
-            scene_set, labels = self._sets[choice], self._labels[choice]
+            scene_set, owners = self._sets[choice], self._owners[choice][index]
+            image, meta = scene_set.image(index), scene_set.meta(index)
+            if self._repainted:
+                image, meta = repaint(image, scene_set.ids(index), meta, rng, self._repainted)
             # Padded scenes are not mirrored: their padding belongs at the right and bottom.
-            flip = slice(None, None, -1) if mirror and scene_set.meta(index).size_hw == (256, 256) else slice(None)
-            images.append(scene_set.image(index)[:, flip])
+            flip = slice(None, None, -1) if mirror and meta.size_hw == (256, 256) else slice(None)
+            images.append(image[:, flip])
             ids.append(scene_set.ids(index)[:, flip])
-            classes.append(labels.classes[index][:, flip])
-            colours.append(labels.colours[index][:, flip])
-            valid.append(scene_set.meta(index).size_hw)
-        clip_image, sam_image = network_inputs(np.stack(images), valid)
+            # UNKNOWN_OWNER, -1, points at the last entry.
+            class_of = [len(self._class_index), *(self._class_index[one.name] for one in meta.objects), IGNORED]
+            colour_of = [IGNORED, *(self._colour_index.get(one.color or "", IGNORED) for one in meta.objects), IGNORED]
+            classes.append(np.array(class_of)[owners[:, flip]])
+            colours.append(np.array(colour_of)[owners[:, flip]])
+            metas.append(meta)
+        clip_image, sam_image = network_inputs(np.stack(images), [meta.size_hw for meta in metas])
         return SceneBatch(
             clip_image,
             sam_image,
             torch.from_numpy(np.stack(ids)),
             torch.from_numpy(np.stack(classes)).flatten(1).long(),
             torch.from_numpy(np.stack(colours)).flatten(1).long(),
-            self._colour_count,
+            len(self._colour_index),
+            tuple(metas),
         )
 
 
@@ -100,24 +113,18 @@ def network_inputs(images: npt.NDArray[np.uint8], valid_hw: Sequence[tuple[int, 
     return clip, sam
 
 
-class PatchLabels:
-    """Class and colour of every patch of every scene of a set, int16 ``[S, 16, 16]``, counted once."""
+UNKNOWN_OWNER = -1
 
-    def __init__(self, scene_set: SceneSet, classes: Sequence[str], colours: Sequence[str]) -> None:
-        class_index = {name: number for number, name in enumerate(classes)}
-        colour_index = {name: number for number, name in enumerate(colours)}
-        shape = (len(scene_set), PATCHES, PATCHES)
-        self.classes = np.full(shape, IGNORED, dtype=np.int16)
-        self.colours = np.full(shape, IGNORED, dtype=np.int16)
-        for index in range(len(scene_set)):
-            covering, coverage, covered = patch_coverage(scene_set.ids(index))
-            objects = scene_set.meta(index).objects
-            class_of = np.array([len(classes), *(class_index[o.name] for o in objects)], dtype=np.int16)
-            colour_of = np.array([IGNORED, *(colour_index.get(o.color or "", IGNORED) for o in objects)], dtype=np.int16)
-            on_object = coverage >= OBJECT_COVERAGE
-            self.classes[index][on_object] = class_of[covering[on_object]]
-            self.colours[index][on_object] = colour_of[covering[on_object]]
-            self.classes[index][covered < BACKGROUND_COVERAGE] = len(classes)
+
+def patch_owners(scene_set: SceneSet) -> npt.NDArray[np.int16]:
+    """Whose every patch of every scene of a set is, ``[S, 16, 16]``: an object's number, 0 for the background, -1 where it is not clear."""
+    owners = np.full((len(scene_set), PATCHES, PATCHES), UNKNOWN_OWNER, dtype=np.int16)
+    for index in range(len(scene_set)):
+        covering, coverage, covered = patch_coverage(scene_set.ids(index))
+        on_object = coverage >= OBJECT_COVERAGE
+        owners[index][on_object] = covering[on_object]
+        owners[index][covered < BACKGROUND_COVERAGE] = 0
+    return owners
 
 
 def patch_coverage(

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.data.emoji_scenes.dataset import SceneSet
 from models.data.emoji_scenes.grammar import KIND_WEIGHTS, sample_expressions
 from models.ssp_sam.model import ImageFeatures, SspSam, trainable_head
 from models.ssp_sam.sam_masks import encode_image
@@ -64,8 +63,7 @@ class ExpressionSampler:
     """Draws scenes with expressions.
 
     Args:
-        scene_set: normal (not dense) training scenes.
-        scenes: gives the same scenes with patch labels.
+        scenes: normal (not dense) training scenes.
         tokenizer: of the model.
         per_image: expressions drawn for each scene.
         weights: how often each kind of expression is drawn.
@@ -73,13 +71,11 @@ class ExpressionSampler:
 
     def __init__(
         self,
-        scene_set: SceneSet,
         scenes: SceneSampler,
         tokenizer: PhraseTokenizer,
         per_image: int,
         weights: Mapping[str, float] = KIND_WEIGHTS,
     ) -> None:
-        self._scene_set = scene_set
         self._scenes = scenes
         self._tokenizer = tokenizer
         self._per_image = per_image
@@ -87,12 +83,10 @@ class ExpressionSampler:
 
     def batch(self, rng: np.random.Generator, size: int) -> ExpressionBatch:
         """``size`` scenes with up to ``per_image`` expressions each."""
-        indices = rng.integers(len(self._scene_set), size=size)
-        scenes = self._scenes.scenes(indices)
+        scenes = self._scenes.batch(rng, size, mirror=False)
         images, texts, masks = [], [], []
-        for image, index in enumerate(indices):
-            ids = self._scene_set.ids(int(index))
-            for expression in sample_expressions(self._scene_set.meta(int(index)), rng, self._per_image, "train", self._weights):
+        for image, (ids, meta) in enumerate(zip(scenes.ids.numpy(), scenes.metas, strict=True)):
+            for expression in sample_expressions(meta, rng, self._per_image, "train", self._weights):
                 images.append(image)
                 texts.append(expression.text)
                 masks.append(np.isin(ids, expression.targets))

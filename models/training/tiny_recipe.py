@@ -162,7 +162,7 @@ class TinyTraining:
             return NamesStage(recipe.names, self._mixed(DENSE_SHARE_OF_NAMES_LATER), self._label_text)
         scenes = SceneSampler([(self._train_set, 1.0)], CLASSES, COLORS)
         weights = {"joint": JOINT_KIND_WEIGHTS, "head": LAST_KIND_WEIGHTS, "last": LAST_KIND_WEIGHTS}.get(name, KIND_WEIGHTS)
-        expressions = ExpressionSampler(self._train_set, scenes, self.tokenizer, recipe.expressions_per_image, weights)
+        expressions = ExpressionSampler(scenes, self.tokenizer, recipe.expressions_per_image, weights)
         if name == "head":
             return HeadStage(recipe.head, expressions)
         if name == "prompt":

@@ -36,10 +36,14 @@ Rgba = npt.NDArray[np.uint8]
 
 def color_shares(rgba: Rgba) -> dict[str, float]:
     """Share of the opaque pixels of ``rgba`` (uint8 ``[H, W, 4]``, not premultiplied) that has each colour, 0..1."""
-    opaque = rgba[rgba[..., 3] >= 128][:, :3]
-    if not len(opaque):
+    return pixel_shares(rgba[rgba[..., 3] >= 128][:, :3])
+
+
+def pixel_shares(rgb: npt.NDArray[np.uint8]) -> dict[str, float]:
+    """Share of the pixels uint8 ``[N, 3]`` that has each colour, 0..1; of no pixels, none."""
+    if not len(rgb):
         return dict.fromkeys(COLORS, 0.0)
-    names = _name_pixels(opaque)
+    names = _name_pixels(rgb)
     return {color: float(np.mean(names == index)) for index, color in enumerate(COLORS)}
 
 
@@ -55,25 +59,38 @@ def present_colors(shares: Mapping[str, float]) -> tuple[str, ...]:
 
 
 def recolor(rgba: Rgba, color: str) -> Rgba | None:
-    """A copy whose main hue is turned to ``color``; ``None`` when the glyph has no hue to turn or the result does not measure as ``color``.
-
-    Only pixels within 50 degrees of the main hue turn, so a red car's tyres and an apple's leaf keep their own colours.
-    """
-    hsv = cv2.cvtColor(rgba[..., :3].astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
-    hue, saturation, value = hsv[..., 0], hsv[..., 1], hsv[..., 2]
-    colored = (rgba[..., 3] >= 128) & (saturation > 0.25) & (value > 0.2)
-    if np.count_nonzero(colored) < 0.3 * np.count_nonzero(rgba[..., 3] >= 128):
+    """A copy whose main hue is turned to ``color``; ``None`` where there is no hue to turn or the result does not measure as ``color``."""
+    turned = turn_hue(rgba[..., :3], rgba[..., 3] >= 128, *_TARGETS[color])
+    if turned is None:
         return None
-    main_hue = _circular_median(hue[colored])
-    target_hue, saturation_factor, value_factor = _TARGETS[color]
-    offset = (hue - main_hue + 180) % 360 - 180
+    result = np.dstack([turned, rgba[..., 3]])
+    return result if dominant_color(color_shares(result)) == color else None
+
+
+def turn_hue(
+    rgb: npt.NDArray[np.uint8],
+    inside: npt.NDArray[np.bool_],
+    hue: float | npt.NDArray[np.float64],
+    saturation_factor: float,
+    value_factor: float,
+) -> npt.NDArray[np.uint8] | None:
+    """A copy of uint8 ``[H, W, 3]`` with the main hue of what is ``inside``, bool ``[H, W]``, turned to ``hue``, degrees, one
+    for all or ``[H, W]``.
+
+    Only pixels within 50 degrees of the main hue turn, so a red car's tyres and an apple's leaf keep their own colours. ``None`` where less
+    than three in ten of the pixels inside have a hue.
+    """
+    hsv = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
+    own_hue, saturation, value = hsv[..., 0], hsv[..., 1], hsv[..., 2]
+    colored = inside & (saturation > 0.25) & (value > 0.2)
+    if not colored.any() or np.count_nonzero(colored) < 0.3 * np.count_nonzero(inside):
+        return None
+    offset = (own_hue - _circular_median(own_hue[colored]) + 180) % 360 - 180
     turned = (np.abs(offset) < 50) & (saturation > 0.1)
-    hsv[..., 0] = np.where(turned, (target_hue + 0.35 * offset) % 360, hue)
+    hsv[..., 0] = np.where(turned, (hue + 0.35 * offset) % 360, own_hue)
     hsv[..., 1] = np.where(turned, np.clip(saturation * saturation_factor, 0, 1), saturation)
     hsv[..., 2] = np.where(turned, np.clip(value * value_factor, 0, 1), value)
-    result = rgba.copy()
-    result[..., :3] = np.round(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255).astype(np.uint8)
-    return result if dominant_color(color_shares(result)) == color else None
+    return np.asarray(np.round(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255), np.uint8)
 
 
 def _name_pixels(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

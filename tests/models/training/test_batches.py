@@ -38,34 +38,61 @@ def test_padding_is_zero_for_both_networks_and_the_image_is_not():
         assert torch.count_nonzero(tensor[0, :, :, :200]) == 3 * 256 * 200
 
 
+def scene_of(batch, row: int, scene_set: SceneSet) -> tuple[int, bool]:
+    """Which scene a row shows, and whether it is mirrored."""
+    for index in range(len(scene_set)):
+        ids = torch.from_numpy(scene_set.ids(index).copy())
+        if torch.equal(batch.ids[row], ids):
+            return index, False
+        if torch.equal(batch.ids[row], ids.flip(1)):
+            return index, True
+    raise AssertionError("a row that is no scene of the set")
+
+
 def test_patch_labels_say_what_the_id_map_says(scene_set):
     sampler = SceneSampler([(scene_set, 1.0)], CLASSES, COLORS)
-    batch = sampler.scenes(np.arange(len(scene_set)))
+    batch = sampler.batch(np.random.default_rng(0), 30, mirror=False)
     labelled = 0
-    for index in range(len(scene_set)):
+    for row in range(30):
+        index, mirrored = scene_of(batch, row, scene_set)
+        assert not mirrored
         meta, ids = scene_set.meta(index), scene_set.ids(index)
+        assert batch.metas[row] == meta
+        classes, colours = batch.patch_class[row].reshape(16, 16), batch.patch_colour[row].reshape(16, 16)
         for one in meta.objects:
-            inside = (ids == one.id).reshape(16, 16, 16, 16).mean(axis=(1, 3)) > 0.6
-            assert set(batch.patch_class[index].reshape(16, 16)[torch.from_numpy(inside)].tolist()) <= {CLASSES.index(one.name)}
-            labelled += inside.sum()
+            inside = torch.from_numpy((ids == one.id).reshape(16, 16, 16, 16).mean(axis=(1, 3)) > 0.6)
+            assert set(classes[inside].tolist()) <= {CLASSES.index(one.name)}
+            assert set(colours[inside].tolist()) <= {COLORS.index(one.color) if one.color else IGNORED}
+            labelled += int(inside.sum())
         empty = torch.from_numpy((ids == 0).reshape(16, 16, 16, 16).all(axis=(1, 3)))
-        assert set(batch.patch_class[index].reshape(16, 16)[empty].tolist()) == {len(CLASSES)}
-        assert set(batch.patch_colour[index].reshape(16, 16)[empty].tolist()) == {IGNORED}
+        assert set(classes[empty].tolist()) == {len(CLASSES)}
+        assert set(colours[empty].tolist()) == {IGNORED}
     assert labelled > 50
 
 
 def test_mirroring_moves_image_ids_and_labels_together(scene_set):
     sampler = SceneSampler([(scene_set, 1.0)], CLASSES, COLORS)
     batch = sampler.batch(np.random.default_rng(0), 40)
-    plain = sampler.scenes(np.arange(len(scene_set)))
+    plain = sampler.batch(np.random.default_rng(1), 120, mirror=False)
+    classes = {scene_of(plain, row, scene_set)[0]: plain.patch_class[row].reshape(16, 16) for row in range(120)}
     mirrored = 0
-    for ids, classes in zip(batch.ids, batch.patch_class, strict=True):
-        same = [i for i, other in enumerate(plain.ids) if torch.equal(ids, other)]
-        flipped = [i for i, other in enumerate(plain.ids) if torch.equal(ids, other.flip(1))]
-        assert same or flipped
-        if same:
-            assert torch.equal(classes, plain.patch_class[same[0]])
-        else:
-            mirrored += 1
-            assert torch.equal(classes.reshape(16, 16), plain.patch_class[flipped[0]].reshape(16, 16).flip(1))
+    for row in range(40):
+        index, flipped = scene_of(batch, row, scene_set)
+        expected = classes[index].flip(1) if flipped else classes[index]
+        assert torch.equal(batch.patch_class[row].reshape(16, 16), expected)
+        mirrored += flipped
     assert 5 < mirrored < 35
+
+
+def test_repainted_objects_are_labelled_with_the_colour_that_they_show(scene_set):
+    sampler = SceneSampler([(scene_set, 1.0)], CLASSES, COLORS, repainted=1.0)
+    batch = sampler.batch(np.random.default_rng(0), 20, mirror=False)
+    changed = 0
+    for row in range(20):
+        before = scene_set.meta(scene_of(batch, row, scene_set)[0])
+        colours = batch.patch_colour[row].reshape(16, 16)
+        for old, one in zip(before.objects, batch.metas[row].objects, strict=True):
+            inside = torch.from_numpy((batch.ids[row].numpy() == one.id).reshape(16, 16, 16, 16).mean(axis=(1, 3)) > 0.6)
+            assert set(colours[inside].tolist()) <= {COLORS.index(one.color) if one.color else IGNORED}
+            changed += old.color != one.color
+    assert changed > 10
