@@ -11,6 +11,7 @@ import numpy as np
 
 from models.data.emoji_scenes import SPLITS, SceneSet, build_bank, generate, sample_expressions
 from models.data.emoji_scenes.dataset import GENERATOR_VERSION
+from models.data.emoji_scenes.grammar import JOINED
 from models.data.emoji_scenes.grammar import Expression as DrawnExpression
 from models.data.emoji_scenes.meta import SceneMeta
 from models.engine import Engine
@@ -22,6 +23,9 @@ REPORTED_SPLITS: Mapping[str, str] = MappingProxyType(
     {"held-out-scenes": "test", "compositions": "compositions", "backgrounds": "backgrounds", "openmoji": "openmoji"}
 )
 """Name in tables -> name of the scenes' split: unseen scenes, unseen pairs of attribute and class, unseen backgrounds, unseen artwork."""
+
+SOMETIMES_JOINED = ("color", "multi", "size", "spatial")
+"""Kinds of which some expressions join an attribute and a class."""
 
 OnAnswers = Callable[[Sample, list[Asked]], None]
 
@@ -100,8 +104,11 @@ def scene_samples(scenes: SceneSet, per_scene: int = EXPRESSIONS_PER_SCENE, seed
 
 
 def _kind(drawn: DrawnExpression) -> str:
-    """Several targets by name and colour are told from those by name: of unseen pairs there are no others."""
-    return f"{drawn.kind}{PART_OF}color" if drawn.kind == "multi" and drawn.pairs else drawn.kind
+    """Of kinds that need not join an attribute and a class, those that do are a row of their own: unseen pairs have no others.
+
+    "the red car" joins, "the red object" does not and is easier; set beside all of a kind, unseen pairs would look worse than they are.
+    """
+    return f"{drawn.kind}{PART_OF}{JOINED}" if drawn.pairs and drawn.kind in SOMETIMES_JOINED else drawn.kind
 
 
 def _names(meta: SceneMeta, targets: Sequence[int]) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from models.types import BoolMask
 PRECISION_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 ALL_KINDS = "all"
 PART_OF = "/"
-"""Stands in a kind that is part of another: ``multi/color`` counts in the row ``multi`` and in a row of its own."""
+"""Stands in a kind that is part of another: ``multi/joined`` counts in the row ``multi`` and in a row of its own."""
 
 Item = TypeVar("Item")
 

@@ -37,7 +37,7 @@ HARD_KINDS = {"size": 2.5, "spatial": 1.5, "relation": 1.2}
 JOINT_KIND_WEIGHTS = {kind: weight * HARD_KINDS.get(kind, 1.0) for kind, weight in KIND_WEIGHTS.items()}
 LAST_KINDS = {"multi": 2.5, "name": 2.0, "size": 1.5, "ordinal": 0.5, "color": 1.3, "name_color": 1.5, "category": 1.5}
 """The same for the last two stages, in which the head reads better names."""
-LAST_KIND_WEIGHTS = {kind: weight * LAST_KINDS.get(kind, 1.0) for kind, weight in KIND_WEIGHTS.items()} | {"multi/color": 4.0}
+LAST_KIND_WEIGHTS = {kind: weight * LAST_KINDS.get(kind, 1.0) for kind, weight in KIND_WEIGHTS.items()} | {"multi/joined": 4.0}
 """Only one in twenty of the kind ``multi`` would name a colour."""
 
 

@@ -24,6 +24,8 @@ KIND_WEIGHTS: Mapping[str, float] = MappingProxyType({
 """Kind -> how often it is drawn where a scene has it; kinds that few scenes have weigh more."""
 
 KINDS: tuple[str, ...] = tuple(KIND_WEIGHTS)
+JOINED = "joined"
+"""Names the part of a kind whose expressions join an attribute and a class."""
 NO_TARGET_KINDS: tuple[str, ...] = ("none_absent", "none_attribute")
 
 _MAKERS: Mapping[str, Callable[[SceneView, np.random.Generator], Iterable[Meaning]]] = MappingProxyType(
@@ -82,8 +84,8 @@ def sample_expressions(
         rng: decides everything.
         n: how many; texts differ where the scene gives so many, else fewer come back (none at all only where nothing can be said).
         split: as for :func:`expressions`.
-        weights: of the kinds; those of the reported splits when left out. ``multi/color``, if it is there, is a factor on those of the
-            kind ``multi`` that name a colour.
+        weights: of the kinds; those of the reported splits when left out. ``multi/joined``, if it is there, is a factor on those of the
+            kind ``multi`` that join a colour and a class.
 
     Raises:
         ValueError: the split is unknown.
@@ -125,7 +127,7 @@ class _Speaker:
     def _draw_among(self, kinds: list[str]) -> Meaning | None:
         while kinds:
             kind = kinds[_pick(self._rng, [self._weights[kind] for kind in kinds])]
-            of_pairs = self._weights.get(f"{kind}/color", 1.0)
+            of_pairs = self._weights.get(f"{kind}/{JOINED}", 1.0)
             weights = [meaning.weight * (of_pairs if meaning.pairs else 1.0) for meaning in self.meanings(kind)]
             if not weights:
                 kinds.remove(kind)

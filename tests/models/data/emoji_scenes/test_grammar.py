@@ -141,7 +141,7 @@ def test_groups_of_a_colour_can_be_said_more_often_within_their_kind(scenes):
         groups = [one for each in drawn for one in each if one.kind == "multi"]
         return len(groups), np.mean([bool(one.pairs) for one in groups])
 
-    (usual, rare), (still, often) = share(KIND_WEIGHTS), share({**KIND_WEIGHTS, "multi/color": 5.0})
+    (usual, rare), (still, often) = share(KIND_WEIGHTS), share({**KIND_WEIGHTS, "multi/joined": 5.0})
     assert often > 2 * rare > 0
     assert still == pytest.approx(usual, rel=0.3)
 
