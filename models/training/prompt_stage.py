@@ -36,7 +36,7 @@ HARD_KINDS = {"size": 2.5, "spatial": 1.5, "relation": 1.2}
 """How much more often the joint stage draws these kinds than the reported splits do: names are learned long before comparisons are."""
 JOINT_KIND_WEIGHTS = {kind: weight * HARD_KINDS.get(kind, 1.0) for kind, weight in KIND_WEIGHTS.items()}
 LAST_KINDS = {"multi": 2.5, "name": 2.0, "size": 1.5, "ordinal": 0.5, "color": 1.3, "name_color": 1.5, "category": 1.5}
-"""The same for the last two stages, in which the head reads better names."""
+"""The same for later stages, in which the head reads better names."""
 LAST_KIND_WEIGHTS = {kind: weight * LAST_KINDS.get(kind, 1.0) for kind, weight in KIND_WEIGHTS.items()} | {"multi/joined": 4.0}
 """Only one in twenty of the kind ``multi`` would name a colour."""
 
@@ -187,15 +187,15 @@ class LastStage(HeadStage):
         config: schedule.
         sampler: expressions.
         clicks: the click stage, whose loss is added on its own (smaller) batch.
+        name: of the stage; its log and its random numbers go by it.
     """
 
-    name = "last"
     encoder_rate = 0.5
     """On the rate of the rest: SAM's encoder has learned its part in the stage before."""
 
-    def __init__(self, config: StageConfig, sampler: ExpressionSampler, clicks: SamStage) -> None:
+    def __init__(self, config: StageConfig, sampler: ExpressionSampler, clicks: SamStage, name: str = "last") -> None:
         super().__init__(config, sampler)
-        self.clicks = clicks
+        self.name, self.clicks = name, clicks
 
     def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
         prompt_encoder = [p for name, p in model.sam.prompt_encoder.named_parameters() if "mask_downscaling" not in name]
@@ -232,11 +232,10 @@ class JointStage(LastStage):
         clicks: the click stage.
     """
 
-    name = "joint"
     encoder_rate = 0.7
 
     def __init__(self, config: StageConfig, sampler: ExpressionSampler, label_text: LabelText, clicks: SamStage) -> None:
-        super().__init__(config, sampler, clicks)
+        super().__init__(config, sampler, clicks, name="joint")
         self.label_text = label_text
 
     def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:

@@ -1,9 +1,9 @@
-"""How the shipped model was made: eight stages on emoji scenes, from nothing.
+"""How the shipped model was made: nine stages on emoji scenes, from nothing.
 
 1. ``clip``: names and colours, patch by patch. 2. ``sam``: masks for clicks and boxes, from CLIP's encoder as a start. 3. ``prompt``: the
 head, on frozen encoders. 4. ``joint``: everything together. 5. ``names``: CLIP's image tower learns on. 6. ``head``: the head, on what the
-tower has become. 7. ``masks``: SAM learns on. 8. ``last``: the head and SAM together. The stages are scheduled by step and resume after a
-kill.
+tower has become. 7. ``masks``: SAM learns on. 8. ``last``: the head and SAM together. 9. ``colors``: the same, on scenes in other colours.
+The stages are scheduled by step and resume after a kill.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ DENSE_SHARE_OF_NAMES_LATER = 0.5
 """Fewer, once the names that a dense scene teaches are there."""
 DENSE_SHARE_OF_CLICKS = 0.3
 """Their objects are small, though: at the share above, masks of large objects stayed holes and rags."""
+REPAINTED = 0.3
+"""Of the objects, in the last stage."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +75,7 @@ class TinyRecipe:
     head: StageConfig = field(default_factory=lambda: StageConfig(steps=750, batch_size=8, learning_rate=6e-4, warmup_steps=40))
     masks: StageConfig = field(default_factory=lambda: StageConfig(steps=2800, batch_size=16, learning_rate=6e-4))
     last: StageConfig = field(default_factory=lambda: StageConfig(steps=700, batch_size=10, learning_rate=4e-4))
+    colors: StageConfig = field(default_factory=lambda: StageConfig(steps=520, batch_size=10, learning_rate=3.5e-4, warmup_steps=40))
     expressions_per_image: int = 8
 
 
@@ -81,7 +84,7 @@ def debug_recipe() -> TinyRecipe:
     short = StageConfig(steps=2, batch_size=2, learning_rate=1e-4, warmup_steps=1, bfloat16=False)
     return TinyRecipe(
         dense_scenes=6, scenes=6, calibration_scenes=4, clip=short, sam=short, prompt=short, joint=short, names=short, head=short,
-        masks=short, last=short, expressions_per_image=2,
+        masks=short, last=short, colors=short, expressions_per_image=2,
     )  # fmt: skip
 
 
@@ -99,9 +102,9 @@ CALIBRATION = "calibration"
 """The split that thresholds are chosen on; never reported."""
 PROFILE = "tiny"
 """Name under which the weights serve."""
-RELEASE = "0.4.0"
+RELEASE = "0.5.0"
 """Of the weights; part of the version that Label Studio shows."""
-STAGES = ("clip", "sam", "prompt", "joint", "names", "head", "masks", "last")
+STAGES = ("clip", "sam", "prompt", "joint", "names", "head", "masks", "last", "colors")
 Report = Callable[[str, int, int, dict[str, float]], None]
 
 
@@ -160,8 +163,8 @@ class TinyTraining:
             return SamStage(recipe.masks, self._mixed(DENSE_SHARE_OF_CLICKS), name="masks")
         if name == "names":
             return NamesStage(recipe.names, self._mixed(DENSE_SHARE_OF_NAMES_LATER), self._label_text)
-        scenes = SceneSampler([(self._train_set, 1.0)], CLASSES, COLORS)
-        weights = {"joint": JOINT_KIND_WEIGHTS, "head": LAST_KIND_WEIGHTS, "last": LAST_KIND_WEIGHTS}.get(name, KIND_WEIGHTS)
+        scenes = SceneSampler([(self._train_set, 1.0)], CLASSES, COLORS, REPAINTED if name == "colors" else 0.0)
+        weights = {"prompt": KIND_WEIGHTS, "joint": JOINT_KIND_WEIGHTS}.get(name, LAST_KIND_WEIGHTS)
         expressions = ExpressionSampler(scenes, self.tokenizer, recipe.expressions_per_image, weights)
         if name == "head":
             return HeadStage(recipe.head, expressions)
@@ -170,6 +173,8 @@ class TinyTraining:
         clicks = SamStage(recipe.sam, scenes, prompts_per_image=6)
         if name == "last":
             return LastStage(recipe.last, expressions, clicks)
+        if name == "colors":
+            return LastStage(recipe.colors, expressions, clicks, name="colors")
         return JointStage(recipe.joint, expressions, self._label_text, clicks)
 
     def _mixed(self, dense_share: float) -> SceneSampler:

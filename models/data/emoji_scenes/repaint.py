@@ -2,8 +2,8 @@
 
 A class is drawn in six or seven colours and never in those that are kept from it; a network that is told so often enough concludes that
 what is purple is no truck. Patches of things in colours kept out of training were named right one time in nine, those of things in other
-colours of ours six times in ten. So hues are drawn anew here, and most objects get two, one on either side of a line: half purple and half
-green, a truck is no purple truck, but what is purple may be a truck.
+colours of ours six times in ten. So hues are drawn anew here, and run from one to another across the object: half purple and half pink, a
+truck is no purple truck, but what is purple may be a truck.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from models.data.emoji_scenes.splits import is_held_out
 
 Pixels = npt.NDArray[np.uint8]
 
-_TWO_HUES = 0.65
-"""Of the objects that are repainted."""
+_SPAN = 120.0
+"""Degrees; the hues of an object lie no further apart. Two that lie close look like one, and yet the object is named after neither."""
 _BORDER = 1
 """Pixels around an object that its colour has mixed with; without them, its old colour would remain as a rim."""
 
@@ -66,11 +66,10 @@ def _repaint_one(image: Pixels, ids: Pixels, one: SceneObject, rng: np.random.Ge
 
 
 def _draw_hue(inside: npt.NDArray[np.bool_], rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """One hue in degrees for all of ``inside``, bool ``[H, W]``, or two on the sides of a line that parts it about in half."""
-    first, second = rng.uniform(0, 360, 2)
-    direction = rng.uniform(0, np.pi)
-    if rng.random() >= _TWO_HUES:
-        return np.array(first)
+    """Hues in degrees for the window of ``inside``, bool ``[H, W]``: one on one side, another on the other, those between in the middle."""
+    first, span, direction = rng.uniform(0, 360), rng.uniform(-_SPAN, _SPAN), rng.uniform(0, 2 * np.pi)
     rows, columns = np.indices(inside.shape)
     along = columns * np.cos(direction) + rows * np.sin(direction)
-    return np.where(along < np.quantile(along[inside], rng.uniform(0.4, 0.6)), first, second)
+    start, end = np.quantile(along[inside], [0.35, 0.65])
+    hues: npt.NDArray[np.float64] = first + span * np.clip((along - start) / max(end - start, 1.0), 0, 1)
+    return hues
