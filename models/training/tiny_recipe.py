@@ -79,8 +79,8 @@ class TinyRecipe:
     masks: StageConfig = field(default_factory=lambda: StageConfig(steps=2800, batch_size=16, learning_rate=6e-4))
     last: StageConfig = field(default_factory=lambda: StageConfig(steps=700, batch_size=10, learning_rate=4e-4))
     colors: StageConfig = field(default_factory=lambda: StageConfig(steps=520, batch_size=10, learning_rate=3.5e-4, warmup_steps=40))
-    boxes: StageConfig = field(default_factory=lambda: StageConfig(steps=1300, batch_size=16, learning_rate=5e-4, warmup_steps=40))
-    final: StageConfig = field(default_factory=lambda: StageConfig(steps=250, batch_size=10, learning_rate=2.5e-4, warmup_steps=40))
+    boxes: StageConfig = field(default_factory=lambda: StageConfig(steps=840, batch_size=16, learning_rate=5e-4, warmup_steps=40))
+    final: StageConfig = field(default_factory=lambda: StageConfig(steps=150, batch_size=10, learning_rate=2.5e-4, warmup_steps=40))
     expressions_per_image: int = 8
 
 
