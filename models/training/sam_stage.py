@@ -31,7 +31,7 @@ BOX_SHARE = 0.4
 EXTRA_CLICKS_SHARE = 0.35
 """Of the prompts that are clicks, how many have further clicks, wanted and unwanted."""
 USUAL_BOX_JITTER = 0.08
-"""Sides of boxes are off by about this share of their length, as people's are."""
+"""Sides of boxes are off by about this share of their length, as people's are. A stage may ask for less."""
 CROSS_ENTROPY_WEIGHT = 0.5
 IOU_WEIGHT = 0.5
 LOSS_SIDE = 128

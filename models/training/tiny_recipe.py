@@ -3,8 +3,8 @@
 1. ``clip``: names and colours, patch by patch. 2. ``sam``: masks for clicks and boxes, from CLIP's encoder as a start. 3. ``prompt``: the
 head, on frozen encoders. 4. ``joint``: everything together. 5. ``names``: CLIP's image tower learns on. 6. ``head``: the head, on what the
 tower has become. 7. ``masks``: SAM learns on. 8. ``last``: the head and SAM together. 9. ``colors``: the same, on scenes in other colours.
-10. ``boxes``: SAM learns on, with boxes that fit more closely. 11. ``final``: the head and SAM together once more. The stages are scheduled
-by step and resume after a kill.
+10. ``boxes``: SAM learns on, with boxes that fit more closely. 11. ``final``: the head and SAM together once more. What is shipped is
+the mean of what the last four left. The stages are scheduled by step and resume after a kill.
 """
 
 from __future__ import annotations
@@ -110,6 +110,8 @@ PROFILE = "tiny"
 RELEASE = "0.5.0"
 """Of the weights; part of the version that Label Studio shows."""
 STAGES = ("clip", "sam", "prompt", "joint", "names", "head", "masks", "last", "colors", "boxes", "final")
+AVERAGED = ("last", "colors", "boxes", "final")
+"""Stages whose ends are averaged, number by number: they lie around one minimum, and their middle is better than any of them."""
 Report = Callable[[str, int, int, dict[str, float]], None]
 
 
@@ -136,12 +138,12 @@ class TinyTraining:
         self._label_text = LabelText(names, colours, self.tokenizer)
 
     def run(self, until: str = STAGES[-1], report: Report | None = None) -> SspSam:
-        """Train up to and including stage ``until``; finished stages are read from their checkpoints."""
+        """Train up to and including stage ``until``, after the last of them average; finished stages are read from their checkpoints."""
         if until not in STAGES:
             raise ValueError(f"unknown stage {until!r}; the stages are {', '.join(STAGES)}")
         torch.manual_seed(self.recipe.seed)
         model = SspSam(self.config).to(memory_format=torch.channels_last)
-        records = []
+        records, ends = [], []
         for name in STAGES[: STAGES.index(until) + 1]:
             stage = self._stage(name)
             if name == "sam":
@@ -156,6 +158,10 @@ class TinyTraining:
 
             records.append(run_stage(stage, model, self.run_dir, seed=self.recipe.seed, report=tell))
             self._write_record(records)
+            if name in AVERAGED:
+                ends.append({key: value.clone() for key, value in model.state_dict().items()})
+        if until == STAGES[-1]:
+            model.load_state_dict(mean_of(ends))
         return model.eval()
 
     def _stage(self, name: str) -> Stage[SspSam]:
@@ -209,6 +215,15 @@ def known_words() -> list[str]:
     colours = [word for color in COLORS for word in words_for_color(color)]
     categories = [word for category in CATEGORIES for word in (category, category_plural(category))]
     return [*nouns, *(plural(noun) for noun in nouns), *colours, *categories, *FUNCTION_WORDS.split()]
+
+
+def mean_of(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each tensor over states of one network ("model soup", arXiv 2203.05482); counters are those of the last."""
+    mean = dict(states[-1])
+    for name, value in mean.items():
+        if value.is_floating_point():
+            mean[name] = torch.stack([state[name] for state in states]).mean(dim=0)
+    return mean
 
 
 @torch.no_grad()

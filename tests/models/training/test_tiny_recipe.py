@@ -13,6 +13,7 @@ from models.loading import load_engine
 from models.ssp_sam.config import tiny
 from models.ssp_sam.sam_masks import build_sam, positional_code
 from models.training.tiny_recipe import (
+    AVERAGED,
     CALIBRATION,
     STAGES,
     TinyTraining,
@@ -33,6 +34,7 @@ FROZEN = {
     "masks": ("clip.", "visual_adapter.", "generator."),
     "last": ("clip.",),
 }
+FROZEN |= {"colors": FROZEN["last"], "boxes": FROZEN["masks"], "final": FROZEN["last"]}
 TRAINED = {
     "clip": ("clip.visual.", "clip.transformer."),
     "sam": ("sam.image_encoder.", "sam.mask_decoder.transformer."),
@@ -43,6 +45,7 @@ TRAINED = {
     "masks": ("sam.image_encoder.", "sam.mask_decoder.transformer.", "sam.prompt_encoder.point_reader."),
     "last": ("sam.image_encoder.", "sam.mask_decoder.transformer.", "generator.", "presence_head.", "word_identities."),
 }
+TRAINED |= {"colors": TRAINED["last"], "boxes": TRAINED["masks"], "final": TRAINED["last"]}
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,11 @@ def test_every_stage_moves_its_own_parameters_and_the_weights_answer(training):
         if stage != "sam":  # which begins with a copy into SAM's encoder
             assert not [name for name in changed if name.startswith(FROZEN[stage])]
         before = after
+
+    ends = [checkpoint(training, stage) for stage in AVERAGED]
+    for name, value in model.state_dict().items():
+        wanted = torch.stack([end[name] for end in ends]).mean(dim=0) if value.is_floating_point() else ends[-1][name]
+        torch.testing.assert_close(value, wanted, msg=name)
 
     engine = load_engine(str(training.write_weights(model)), device="cpu")
     answer = engine.segment(np.zeros((50, 70, 3), np.uint8), ["the red car", "all dogs"])
