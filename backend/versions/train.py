@@ -137,8 +137,10 @@ class _Training:
             note_lesson(self._line, lesson)
             return published or f"no improvement: {compared(manifest)}; {served_by} goes on serving"
         learned = lesson_of(self._dataset, name)
-        self._record.note(tasks=self._doubtful(), lesson=learned)
-        self._record.note(publishes=manifest.to_json(), instead_of=serving.name if serving else None, published=False)
+        instead_of = serving.name if serving else None
+        self._record.note(
+            tasks=self._doubtful(), lesson=learned, publishes=manifest.to_json(), instead_of=instead_of, published=False
+        )  # fmt: skip
         version = self._line.publish(draft)
         self._record.note(published=True)
         note_lesson(self._line, learned)
