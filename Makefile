@@ -26,7 +26,8 @@ demo: install-all ## a real Label Studio with masks made from words; DEMO_EXIT=1
 # One more than there are cores: tests of real servers wait for much of their time.
 TEST_PROCESSES ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 
-test: export OMP_WAIT_POLICY := PASSIVE
+# There are more processes than cores: threads that wait for each other at every step would only wait longer.
+test: export OMP_NUM_THREADS := 1
 test: install-all ## every test, a real Label Studio and a real browser included
 	@$(PY) -m pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
