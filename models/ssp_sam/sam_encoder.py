@@ -45,7 +45,8 @@ class ImageEncoder(ImageEncoderViT):  # type: ignore[misc]  # published without 
 
     def encode_patches(self, patches: Tensor) -> Tensor:
         """Embedded patches float ``[B, G, G, C]`` -> float ``[B, d, G, G]``."""
-        tokens = patches + self.pos_embed
+        # The stem gives maps of channels, seen from the side; left so, every sum and norm of every block would stride through memory.
+        tokens = (patches + self.pos_embed).contiguous()
         for block in self.blocks:
             tokens = self._run_block(block, tokens)
         embedding: Tensor = self.neck(tokens.permute(0, 3, 1, 2))
