@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import sys
 from pathlib import Path
@@ -20,10 +21,11 @@ MARGIN = 24
 
 def main() -> int:
     """Write ``docs/images/page.png``."""
-    if len(sys.argv) != 2:
-        print("usage: python -m tools.page_picture FOLDER", file=sys.stderr)
-        return 2
-    folder = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("folder", type=Path, help="data folder of a service that has trained a version")
+    folder: Path = parser.parse_args().folder
+    if not folder.is_dir():
+        parser.error(f"there is no folder {folder}")
     with (
         BackendServer(folder, "", "", WORDMASK_DATA_DIR=str(folder.resolve()), WORDMASK_TRAINER="false") as server,
         open_browser() as browser,

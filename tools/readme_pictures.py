@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ OVERLAYS = 4
 
 def main() -> int:
     """Write ``docs/images/label_studio.png``, ``label_list.png`` and ``overlays.png``; 1 when the demo has left nothing."""
+    argparse.ArgumentParser(description=main.__doc__).parse_args()
     overlays = sorted(OUTPUT.glob("referring-expressions-*.png"))[:OVERLAYS]
     if not overlays:
         print(f"no pictures in {OUTPUT}; run `make demo DEMO_EXIT=1` first", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import sys
 from pathlib import Path
@@ -21,12 +22,14 @@ HEIGHT_OF_PART = 1250
 
 def main() -> int:
     """Write ``docs/images/report.png``: the head of the report, and beside it its pictures."""
-    if len(sys.argv) != 2:
-        print("usage: python -m tools.report_picture FOLDER/report.html", file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("report", type=Path, help="report.html of an evaluation")
+    report: Path = parser.parse_args().report
+    if not report.is_file():
+        parser.error(f"there is no file {report}")
     with open_browser() as browser:
         page = browser.new_page(viewport=WINDOW, color_scheme="light")  # type: ignore[arg-type]
-        page.goto(Path(sys.argv[1]).resolve().as_uri())
+        page.goto(report.resolve().as_uri())
         parts = [_part(page, 0), _part(page, int(page.locator("#cases").bounding_box()["y"]) - 20)]  # type: ignore[index]
     both = Image.new("RGB", (parts[0].width + parts[1].width, HEIGHT_OF_PART), "white")
     both.paste(parts[0], (0, 0))
