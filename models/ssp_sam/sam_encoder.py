@@ -50,7 +50,7 @@ class ImageEncoder(ImageEncoderViT):  # type: ignore[misc]  # published without 
         for block in self.blocks:
             tokens = self._run_block(block, tokens)
         embedding: Tensor = self.neck(tokens.permute(0, 3, 1, 2))
-        return embedding
+        return embedding.contiguous()  # as it comes back from a cache: sums in another order would end in another last bit
 
 
 class Norm2d(LayerNorm2d):  # type: ignore[misc]  # published without types
