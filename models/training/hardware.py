@@ -72,8 +72,8 @@ class SharedSteps:
         self.rank = int(self._accelerator.process_index)
         # Alone, the device that was asked for, cuda:1 for example; together, each its own. Of processors there is one, and a checkpoint
         # cannot be read to "cpu:0", as it is called there.
-        alone = self.processes == 1 or device.type == "cpu"
-        self.device: torch.device = device if alone else self._accelerator.device
+        as_asked = self.processes == 1 or device.type == "cpu"
+        self.device: torch.device = device if as_asked else self._accelerator.device
 
     def wrap(self, step: nn.Module) -> nn.Module:
         """Under ``DistributedDataParallel``. A batch without any target leaves SAM's decoder without a gradient."""
