@@ -1,17 +1,31 @@
 """What every engine offers: words (or clicks, or boxes) and an image in, segments out.
 
-This file holds the contract only and imports no torch; :func:`models.load_engine` builds the engine that a profile names.
+This file holds the contract only and imports no torch; ``load_engine`` builds the engine that a profile names, and is imported with torch
+when it is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from models.types import Box, RgbImage, Segment
+
+if TYPE_CHECKING:
+    from models.loading import load_engine
+
+__all__ = ["Engine", "EngineMemoryError", "PlacedEngine", "load_engine"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load_engine":
+        from models.loading import load_engine
+
+        return load_engine
+    raise AttributeError(f"module {__name__!r} has no name {name!r}; it has {', '.join(__all__)}")
 
 
 class EngineMemoryError(RuntimeError):

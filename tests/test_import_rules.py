@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import models
+from models import engine
 
 ROOT = Path(__file__).parents[1]
 FOREIGN_TO_MODELS = {
@@ -58,7 +59,7 @@ def test_the_service_imports_no_torch_and_only_public_names_of_the_models(path: 
             assert set(names) <= set(models.__all__), f"{path.name} imports what models does not export: {names}"
 
 
-@pytest.mark.parametrize("package", ["models", "backend", "backend.app", "backend.cli"])
+@pytest.mark.parametrize("package", ["models", "models.engine", "backend", "backend.app", "backend.cli"])
 def test_importing_loads_no_torch(package: str) -> None:
     code = f"import sys, {package}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
@@ -67,3 +68,9 @@ def test_importing_loads_no_torch(package: str) -> None:
 def test_every_public_name_of_the_models_exists() -> None:
     for name in models.__all__:
         assert getattr(models, name) is not None
+
+
+def test_the_contract_of_engines_also_gives_who_builds_them() -> None:
+    assert engine.load_engine is models.load_engine
+    with pytest.raises(AttributeError, match=r"models\.engine.*'load_engines'.*Engine, .*load_engine"):
+        _ = engine.load_engines

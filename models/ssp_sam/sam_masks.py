@@ -159,8 +159,9 @@ def decode_tokens(sam: Sam, features: SamFeatures, sparse_prompt_embeddings: Ten
     output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(batch, -1, -1)
     tokens = torch.cat([output_tokens, sparse_prompt_embeddings], dim=1)
     no_mask = encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-    source = features.embedding + no_mask
-    image_pe = _dense_code(encoder).expand(batch, -1, -1, -1)
+    # The decoder reads maps cell by cell; left channel by channel, all its sums and norms would stride through memory.
+    source = (features.embedding + no_mask).contiguous(memory_format=torch.channels_last)
+    image_pe = _dense_code(encoder).contiguous(memory_format=torch.channels_last).expand(batch, -1, -1, -1)
 
     answers, source = decoder.transformer(source, image_pe, tokens)
     filters = torch.stack([decoder.output_hypernetworks_mlps[number](answers[:, 1 + number]) for number in numbers], dim=1)

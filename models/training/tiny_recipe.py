@@ -1,10 +1,11 @@
-"""How the shipped model was made: eleven stages on emoji scenes, from nothing.
+"""How the shipped model was made: fourteen stages on emoji scenes, from nothing.
 
 1. ``clip``: names and colours, patch by patch. 2. ``sam``: masks for clicks and boxes, from CLIP's encoder as a start. 3. ``prompt``: the
 head, on frozen encoders. 4. ``joint``: everything together. 5. ``names``: CLIP's image tower learns on. 6. ``head``: the head, on what the
 tower has become. 7. ``masks``: SAM learns on. 8. ``last``: the head and SAM together. 9. ``colors``: the same, on scenes in other colours.
-10. ``boxes``: SAM learns on, with boxes that fit more closely. 11. ``final``: the head and SAM together once more. What is shipped is
-the mean of what the last four left. The stages are scheduled by step and resume after a kill.
+10. ``boxes``: SAM learns on, with boxes that fit more closely. 11. ``final``: the head and SAM together once more; then the mean of what
+the last four left. 12. to 14. ``boxes2`` to ``boxes4``: SAM away from there as in stage 10, and half of the way back. The stages are
+scheduled by step and resume after a kill.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ DENSE_SHARE_OF_CLICKS = 0.3
 """Their objects are small, though: at the share above, masks of large objects stayed holes and rags."""
 REPAINTED = {"colors": 0.3, "final": 0.15}
 """Of the objects, by stage."""
-BOX_JITTER = {"boxes": 0.04, "final": 0.04}
+CLOSER_BOXES = ("boxes2", "boxes3", "boxes4")
+"""Stages that are all alike."""
+BOX_JITTER = dict.fromkeys(("boxes", "final", *CLOSER_BOXES), 0.04)
 """By stage, half of the usual: masks cut at the tight box were better than masks as they came, so SAM had seen too few boxes that fit."""
 
 
@@ -81,6 +84,7 @@ class TinyRecipe:
     colors: StageConfig = field(default_factory=lambda: StageConfig(steps=520, batch_size=10, learning_rate=3.5e-4, warmup_steps=40))
     boxes: StageConfig = field(default_factory=lambda: StageConfig(steps=840, batch_size=16, learning_rate=5e-4, warmup_steps=40))
     final: StageConfig = field(default_factory=lambda: StageConfig(steps=150, batch_size=10, learning_rate=2.5e-4, warmup_steps=40))
+    closer_boxes: StageConfig = field(default_factory=lambda: StageConfig(steps=620, batch_size=16, learning_rate=4e-4, warmup_steps=40))
     expressions_per_image: int = 8
 
 
@@ -89,7 +93,7 @@ def debug_recipe() -> TinyRecipe:
     short = StageConfig(steps=2, batch_size=2, learning_rate=1e-4, warmup_steps=1, bfloat16=False)
     return TinyRecipe(
         dense_scenes=6, scenes=6, calibration_scenes=4, clip=short, sam=short, prompt=short, joint=short, names=short, head=short,
-        masks=short, last=short, colors=short, boxes=short, final=short, expressions_per_image=2,
+        masks=short, last=short, colors=short, boxes=short, final=short, closer_boxes=short, expressions_per_image=2,
     )  # fmt: skip
 
 
@@ -109,9 +113,9 @@ PROFILE = "tiny"
 """Name under which the weights serve."""
 RELEASE = "0.5.0"
 """Of the weights; part of the version that Label Studio shows."""
-STAGES = ("clip", "sam", "prompt", "joint", "names", "head", "masks", "last", "colors", "boxes", "final")
 AVERAGED = ("last", "colors", "boxes", "final")
-"""Stages whose ends are averaged, number by number: they lie around one minimum, and their middle is better than any of them."""
+"""Stages whose ends are averaged, number by number, after the last: they lie around one minimum, and their middle is better than any."""
+STAGES = ("clip", "sam", "prompt", "joint", "names", "head", "masks", *AVERAGED, *CLOSER_BOXES)
 Report = Callable[[str, int, int, dict[str, float]], None]
 
 
@@ -138,7 +142,7 @@ class TinyTraining:
         self._label_text = LabelText(names, colours, self.tokenizer)
 
     def run(self, until: str = STAGES[-1], report: Report | None = None) -> SspSam:
-        """Train up to and including stage ``until``, after the last of them average; finished stages are read from their checkpoints."""
+        """Train up to and including stage ``until``, averaging on the way; finished stages are read from their checkpoints."""
         if until not in STAGES:
             raise ValueError(f"unknown stage {until!r}; the stages are {', '.join(STAGES)}")
         torch.manual_seed(self.recipe.seed)
@@ -146,6 +150,7 @@ class TinyTraining:
         records, ends = [], []
         for name in STAGES[: STAGES.index(until) + 1]:
             stage = self._stage(name)
+            before = _copy_of(model)
             if name == "sam":
                 start_sam_from_clip(model)
             if name == "prompt":
@@ -159,9 +164,11 @@ class TinyTraining:
             records.append(run_stage(stage, model, self.run_dir, seed=self.recipe.seed, report=tell))
             self._write_record(records)
             if name in AVERAGED:
-                ends.append({key: value.clone() for key, value in model.state_dict().items()})
-        if until == STAGES[-1]:
-            model.load_state_dict(mean_of(ends))
+                ends.append(_copy_of(model))
+            if name == AVERAGED[-1]:
+                model.load_state_dict(mean_of(ends))
+            if name in CLOSER_BOXES:
+                model.load_state_dict(mean_of([before, _copy_of(model)]))
         return model.eval()
 
     def _stage(self, name: str) -> Stage[SspSam]:
@@ -169,8 +176,9 @@ class TinyTraining:
         if name == "clip":
             return ClipStage(recipe.clip, self._mixed(DENSE_SHARE_OF_NAMES), self._label_text)
         box_jitter = BOX_JITTER.get(name, USUAL_BOX_JITTER)
-        if name in ("sam", "masks", "boxes"):
-            return SamStage(getattr(recipe, name), self._mixed(DENSE_SHARE_OF_CLICKS), name=name, box_jitter=box_jitter)
+        if name in ("sam", "masks", "boxes", *CLOSER_BOXES):
+            config = recipe.closer_boxes if name in CLOSER_BOXES else getattr(recipe, name)
+            return SamStage(config, self._mixed(DENSE_SHARE_OF_CLICKS), name=name, box_jitter=box_jitter)
         if name == "names":
             return NamesStage(recipe.names, self._mixed(DENSE_SHARE_OF_NAMES_LATER), self._label_text)
         scenes = SceneSampler([(self._train_set, 1.0)], CLASSES, COLORS, REPAINTED.get(name, 0.0))
@@ -215,6 +223,10 @@ def known_words() -> list[str]:
     colours = [word for color in COLORS for word in words_for_color(color)]
     categories = [word for category in CATEGORIES for word in (category, category_plural(category))]
     return [*nouns, *(plural(noun) for noun in nouns), *colours, *categories, *FUNCTION_WORDS.split()]
+
+
+def _copy_of(model: SspSam) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
 
 
 def mean_of(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
