@@ -27,6 +27,9 @@ REPORTED_SPLITS: Mapping[str, str] = MappingProxyType(
 SOMETIMES_JOINED = ("color", "multi", "size", "spatial")
 """Kinds of which some expressions join an attribute and a class."""
 
+JOINED_TWICE = "joined_twice"
+"""Row of those that join two or more."""
+
 OnAnswers = Callable[[Sample, list[Asked]], None]
 
 EVALUATION_SEED = 2
@@ -104,11 +107,15 @@ def scene_samples(scenes: SceneSet, per_scene: int = EXPRESSIONS_PER_SCENE, seed
 
 
 def _kind(drawn: DrawnExpression) -> str:
-    """Of kinds that need not join an attribute and a class, those that do are a row of their own: unseen pairs have no others.
+    """Of kinds that need not join an attribute and a class, those that do are rows of their own: unseen pairs have no others.
 
-    "the red car" joins, "the red object" does not and is easier; set beside all of a kind, unseen pairs would look worse than they are.
+    "the red car" joins, "the red object" does not and is easier; "the red and the blue car" joins twice, is harder than "all red cars", and
+    is three quarters of what can be said of several with an unseen pair, but a third of what can be said of several with any. Set beside
+    all of a kind, unseen pairs would look worse than they are.
     """
-    return f"{drawn.kind}{PART_OF}{JOINED}" if drawn.pairs and drawn.kind in SOMETIMES_JOINED else drawn.kind
+    if not drawn.pairs or drawn.kind not in SOMETIMES_JOINED:
+        return drawn.kind
+    return f"{drawn.kind}{PART_OF}{JOINED if len(drawn.pairs) == 1 else JOINED_TWICE}"
 
 
 def _names(meta: SceneMeta, targets: Sequence[int]) -> tuple[str, ...]:

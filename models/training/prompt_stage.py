@@ -39,6 +39,8 @@ LAST_KINDS = {"multi": 2.5, "name": 2.0, "size": 1.5, "ordinal": 0.5, "color": 1
 """The same for later stages, in which the head reads better names."""
 LAST_KIND_WEIGHTS = {kind: weight * LAST_KINDS.get(kind, 1.0) for kind, weight in KIND_WEIGHTS.items()} | {"multi/joined": 4.0}
 """Only one in twenty of the kind ``multi`` would name a colour."""
+GROUPS_KIND_WEIGHTS = LAST_KIND_WEIGHTS | {"multi/joined": 12.0}
+"""Those of one colour, and two colours at once, are what is found least of all that means several."""
 
 
 class ExpressionBatch(NamedTuple):
@@ -122,12 +124,11 @@ class HeadStage:
     Args:
         config: schedule.
         sampler: expressions.
+        name: of the stage; its log and its random numbers go by it.
     """
 
-    name = "head"
-
-    def __init__(self, config: StageConfig, sampler: ExpressionSampler) -> None:
-        self.config = config
+    def __init__(self, config: StageConfig, sampler: ExpressionSampler, name: str = "head") -> None:
+        self.config, self.name = config, name
         self.sampler = sampler
 
     def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
@@ -163,10 +164,8 @@ class PromptStage(HeadStage):
         label_text: names and colours for the naming loss.
     """
 
-    name = "prompt"
-
     def __init__(self, config: StageConfig, sampler: ExpressionSampler, label_text: LabelText) -> None:
-        super().__init__(config, sampler)
+        super().__init__(config, sampler, "prompt")
         self.label_text = label_text
 
     def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
@@ -194,8 +193,8 @@ class LastStage(HeadStage):
     """On the rate of the rest: SAM's encoder has learned its part in the stage before."""
 
     def __init__(self, config: StageConfig, sampler: ExpressionSampler, clicks: SamStage, name: str = "last") -> None:
-        super().__init__(config, sampler)
-        self.name, self.clicks = name, clicks
+        super().__init__(config, sampler, name)
+        self.clicks = clicks
 
     def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
         prompt_encoder = [p for name, p in model.sam.prompt_encoder.named_parameters() if "mask_downscaling" not in name]

@@ -1,11 +1,12 @@
-"""How the shipped model was made: fourteen stages on emoji scenes, from nothing.
+"""How the shipped model was made: fifteen stages on emoji scenes, from nothing.
 
 1. ``clip``: names and colours, patch by patch. 2. ``sam``: masks for clicks and boxes, from CLIP's encoder as a start. 3. ``prompt``: the
 head, on frozen encoders. 4. ``joint``: everything together. 5. ``names``: CLIP's image tower learns on. 6. ``head``: the head, on what the
 tower has become. 7. ``masks``: SAM learns on. 8. ``last``: the head and SAM together. 9. ``colors``: the same, on scenes in other colours.
 10. ``boxes``: SAM learns on, with boxes that fit more closely. 11. ``final``: the head and SAM together once more; then the mean of what
-the last four left. 12. to 14. ``boxes2`` to ``boxes4``: SAM away from there as in stage 10, and half of the way back. The stages are
-scheduled by step and resume after a kill.
+the last four left. 12. to 14. ``boxes2`` to ``boxes4``: SAM away from there as in stage 10, and half of the way back. 15. ``groups``: the
+head, where expressions mean those of one colour or of two, and half of the way back. The stages are scheduled by step and resume after a
+kill.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from models.training.calibration import calibrate_presence
 from models.training.clip_stage import ClipStage, LabelText, NamesStage
 from models.training.loop import Stage, StageConfig, run_stage
 from models.training.prompt_stage import (
+    GROUPS_KIND_WEIGHTS,
     JOINT_KIND_WEIGHTS,
     LAST_KIND_WEIGHTS,
     ExpressionSampler,
@@ -56,7 +58,7 @@ DENSE_SHARE_OF_NAMES_LATER = 0.5
 """Fewer, once the names that a dense scene teaches are there."""
 DENSE_SHARE_OF_CLICKS = 0.3
 """Their objects are small, though: at the share above, masks of large objects stayed holes and rags."""
-REPAINTED = {"colors": 0.3, "final": 0.15}
+REPAINTED = {"colors": 0.3, "final": 0.15, "groups": 0.3}
 """Of the objects, by stage."""
 CLOSER_BOXES = ("boxes2", "boxes3", "boxes4")
 """Stages that are all alike."""
@@ -85,6 +87,7 @@ class TinyRecipe:
     boxes: StageConfig = field(default_factory=lambda: StageConfig(steps=840, batch_size=16, learning_rate=5e-4, warmup_steps=40))
     final: StageConfig = field(default_factory=lambda: StageConfig(steps=150, batch_size=10, learning_rate=2.5e-4, warmup_steps=40))
     closer_boxes: StageConfig = field(default_factory=lambda: StageConfig(steps=620, batch_size=16, learning_rate=4e-4, warmup_steps=40))
+    groups: StageConfig = field(default_factory=lambda: StageConfig(steps=400, batch_size=16, learning_rate=3e-4, warmup_steps=30))
     expressions_per_image: int = 8
 
 
@@ -93,7 +96,8 @@ def debug_recipe() -> TinyRecipe:
     short = StageConfig(steps=2, batch_size=2, learning_rate=1e-4, warmup_steps=1, bfloat16=False)
     return TinyRecipe(
         dense_scenes=6, scenes=6, calibration_scenes=4, clip=short, sam=short, prompt=short, joint=short, names=short, head=short,
-        masks=short, last=short, colors=short, boxes=short, final=short, closer_boxes=short, expressions_per_image=2,
+        masks=short, last=short, colors=short, boxes=short, final=short, closer_boxes=short, groups=short,
+        expressions_per_image=2,
     )  # fmt: skip
 
 
@@ -111,11 +115,13 @@ CALIBRATION = "calibration"
 """The split that thresholds are chosen on; never reported."""
 PROFILE = "tiny"
 """Name under which the weights serve."""
-RELEASE = "0.5.0"
+RELEASE = "0.5.1"
 """Of the weights; part of the version that Label Studio shows."""
 AVERAGED = ("last", "colors", "boxes", "final")
 """Stages whose ends are averaged, number by number, after the last: they lie around one minimum, and their middle is better than any."""
-STAGES = ("clip", "sam", "prompt", "joint", "names", "head", "masks", *AVERAGED, *CLOSER_BOXES)
+HALVED = (*CLOSER_BOXES, "groups")
+"""Stages after which the mean of the network before and after them goes on."""
+STAGES = ("clip", "sam", "prompt", "joint", "names", "head", "masks", *AVERAGED, *HALVED)
 Report = Callable[[str, int, int, dict[str, float]], None]
 
 
@@ -167,7 +173,7 @@ class TinyTraining:
                 ends.append(_copy_of(model))
             if name == AVERAGED[-1]:
                 model.load_state_dict(mean_of(ends))
-            if name in CLOSER_BOXES:
+            if name in HALVED:
                 model.load_state_dict(mean_of([before, _copy_of(model)]))
         return model.eval()
 
@@ -182,10 +188,10 @@ class TinyTraining:
         if name == "names":
             return NamesStage(recipe.names, self._mixed(DENSE_SHARE_OF_NAMES_LATER), self._label_text)
         scenes = SceneSampler([(self._train_set, 1.0)], CLASSES, COLORS, REPAINTED.get(name, 0.0))
-        weights = {"prompt": KIND_WEIGHTS, "joint": JOINT_KIND_WEIGHTS}.get(name, LAST_KIND_WEIGHTS)
+        weights = {"prompt": KIND_WEIGHTS, "joint": JOINT_KIND_WEIGHTS, "groups": GROUPS_KIND_WEIGHTS}.get(name, LAST_KIND_WEIGHTS)
         expressions = ExpressionSampler(scenes, self.tokenizer, recipe.expressions_per_image, weights)
-        if name == "head":
-            return HeadStage(recipe.head, expressions)
+        if name in ("head", "groups"):
+            return HeadStage(getattr(recipe, name), expressions, name)
         if name == "prompt":
             return PromptStage(recipe.prompt, expressions, self._label_text)
         clicks = SamStage(recipe.sam, scenes, prompts_per_image=6, box_jitter=box_jitter)

@@ -97,6 +97,15 @@ def test_expressions_that_join_are_told_from_those_that_do_not(tmp_path):
         assert not named, "whatever names its class joins it with the attribute"
 
 
+def test_two_colors_of_a_name_are_told_from_one(tmp_path):
+    expressions = [one for sample in scene_samples(write_split(tmp_path, "compositions", 40)) for one in sample.expressions]
+    once, twice = ([one.text.split() for one in expressions if one.kind == row] for row in ("multi/joined", "multi/joined_twice"))
+    assert once
+    assert twice
+    assert not [text for text in once if "and" in text]
+    assert all("and" in text for text in twice)
+
+
 def test_figures_of_a_split_are_plain_values_of_all_its_scenes(scenes):
     seen = []
     figures = evaluate_split(FakeEngine(), scenes, on_scene=lambda: seen.append(1))

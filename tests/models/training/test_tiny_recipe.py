@@ -16,6 +16,7 @@ from models.training.tiny_recipe import (
     AVERAGED,
     CALIBRATION,
     CLOSER_BOXES,
+    HALVED,
     STAGES,
     TinyTraining,
     debug_recipe,
@@ -35,7 +36,11 @@ FROZEN = {
     "masks": ("clip.", "visual_adapter.", "generator."),
     "last": ("clip.",),
 }
-FROZEN |= {"colors": FROZEN["last"], "boxes": FROZEN["masks"], "final": FROZEN["last"]} | dict.fromkeys(CLOSER_BOXES, FROZEN["masks"])
+FROZEN |= (
+    {"colors": FROZEN["last"], "boxes": FROZEN["masks"], "final": FROZEN["last"]}
+    | dict.fromkeys(CLOSER_BOXES, FROZEN["masks"])
+    | {"groups": FROZEN["head"]}
+)
 TRAINED = {
     "clip": ("clip.visual.", "clip.transformer."),
     "sam": ("sam.image_encoder.", "sam.mask_decoder.transformer."),
@@ -46,7 +51,11 @@ TRAINED = {
     "masks": ("sam.image_encoder.", "sam.mask_decoder.transformer.", "sam.prompt_encoder.point_reader."),
     "last": ("sam.image_encoder.", "sam.mask_decoder.transformer.", "generator.", "presence_head.", "word_identities."),
 }
-TRAINED |= {"colors": TRAINED["last"], "boxes": TRAINED["masks"], "final": TRAINED["last"]} | dict.fromkeys(CLOSER_BOXES, TRAINED["masks"])
+TRAINED |= (
+    {"colors": TRAINED["last"], "boxes": TRAINED["masks"], "final": TRAINED["last"]}
+    | dict.fromkeys(CLOSER_BOXES, TRAINED["masks"])
+    | {"groups": TRAINED["head"]}
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +88,7 @@ def test_every_stage_moves_its_own_parameters_and_the_weights_answer(training):
             assert not [name for name in changed if name.startswith(FROZEN[stage])]
         if stage == AVERAGED[-1]:
             after = mean([checkpoint(training, stage) for stage in AVERAGED])
-        if stage in CLOSER_BOXES:
+        if stage in HALVED:
             after = mean([before, after])
         before = after
     for name, value in model.state_dict().items():
