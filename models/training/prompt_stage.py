@@ -41,6 +41,8 @@ LAST_KIND_WEIGHTS = {kind: weight * LAST_KINDS.get(kind, 1.0) for kind, weight i
 """Only one in twenty of the kind ``multi`` would name a colour."""
 GROUPS_KIND_WEIGHTS = LAST_KIND_WEIGHTS | {"multi/joined": 12.0}
 """Those of one colour, and two colours at once, are what is found least of all that means several."""
+SEVERAL_KIND_WEIGHTS = LAST_KIND_WEIGHTS | {"multi": 2 * LAST_KIND_WEIGHTS["multi"], "multi/joined": 6.0}
+"""Whatever means several, most often."""
 
 
 class ExpressionBatch(NamedTuple):

@@ -1,12 +1,12 @@
-"""How the shipped model was made: fifteen stages on emoji scenes, from nothing.
+"""How the shipped model was made: sixteen stages on emoji scenes, from nothing.
 
 1. ``clip``: names and colours, patch by patch. 2. ``sam``: masks for clicks and boxes, from CLIP's encoder as a start. 3. ``prompt``: the
 head, on frozen encoders. 4. ``joint``: everything together. 5. ``names``: CLIP's image tower learns on. 6. ``head``: the head, on what the
 tower has become. 7. ``masks``: SAM learns on. 8. ``last``: the head and SAM together. 9. ``colors``: the same, on scenes in other colours.
 10. ``boxes``: SAM learns on, with boxes that fit more closely. 11. ``final``: the head and SAM together once more; then the mean of what
 the last four left. 12. to 14. ``boxes2`` to ``boxes4``: SAM away from there as in stage 10, and half of the way back. 15. ``groups``: the
-head, where expressions mean those of one colour or of two, and half of the way back. The stages are scheduled by step and resume after a
-kill.
+head, where expressions mean those of one colour or of two, and half of the way back. 16. ``several``: the same, where they mean several of
+any kind. The stages are scheduled by step and resume after a kill.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from models.training.prompt_stage import (
     GROUPS_KIND_WEIGHTS,
     JOINT_KIND_WEIGHTS,
     LAST_KIND_WEIGHTS,
+    SEVERAL_KIND_WEIGHTS,
     ExpressionSampler,
     HeadStage,
     JointStage,
@@ -58,8 +59,12 @@ DENSE_SHARE_OF_NAMES_LATER = 0.5
 """Fewer, once the names that a dense scene teaches are there."""
 DENSE_SHARE_OF_CLICKS = 0.3
 """Their objects are small, though: at the share above, masks of large objects stayed holes and rags."""
-REPAINTED = {"colors": 0.3, "final": 0.15, "groups": 0.3}
+REPAINTED = {"colors": 0.3, "final": 0.15, "groups": 0.3, "several": 0.15}
 """Of the objects, by stage."""
+KIND_WEIGHTS_OF = {
+    "prompt": KIND_WEIGHTS, "joint": JOINT_KIND_WEIGHTS, "groups": GROUPS_KIND_WEIGHTS, "several": SEVERAL_KIND_WEIGHTS,
+}  # fmt: skip
+"""How often each kind of expression is drawn, by stage; elsewhere ``LAST_KIND_WEIGHTS``."""
 CLOSER_BOXES = ("boxes2", "boxes3", "boxes4")
 """Stages that are all alike."""
 BOX_JITTER = dict.fromkeys(("boxes", "final", *CLOSER_BOXES), 0.04)
@@ -88,6 +93,7 @@ class TinyRecipe:
     final: StageConfig = field(default_factory=lambda: StageConfig(steps=150, batch_size=10, learning_rate=2.5e-4, warmup_steps=40))
     closer_boxes: StageConfig = field(default_factory=lambda: StageConfig(steps=620, batch_size=16, learning_rate=4e-4, warmup_steps=40))
     groups: StageConfig = field(default_factory=lambda: StageConfig(steps=400, batch_size=16, learning_rate=3e-4, warmup_steps=30))
+    several: StageConfig = field(default_factory=lambda: StageConfig(steps=300, batch_size=16, learning_rate=4e-4, warmup_steps=30))
     expressions_per_image: int = 8
 
 
@@ -97,7 +103,7 @@ def debug_recipe() -> TinyRecipe:
     return TinyRecipe(
         dense_scenes=6, scenes=6, calibration_scenes=4, clip=short, sam=short, prompt=short, joint=short, names=short, head=short,
         masks=short, last=short, colors=short, boxes=short, final=short, closer_boxes=short, groups=short,
-        expressions_per_image=2,
+        several=short, expressions_per_image=2,
     )  # fmt: skip
 
 
@@ -119,7 +125,7 @@ RELEASE = "0.5.1"
 """Of the weights; part of the version that Label Studio shows."""
 AVERAGED = ("last", "colors", "boxes", "final")
 """Stages whose ends are averaged, number by number, after the last: they lie around one minimum, and their middle is better than any."""
-HALVED = (*CLOSER_BOXES, "groups")
+HALVED = (*CLOSER_BOXES, "groups", "several")
 """Stages after which the mean of the network before and after them goes on."""
 STAGES = ("clip", "sam", "prompt", "joint", "names", "head", "masks", *AVERAGED, *HALVED)
 Report = Callable[[str, int, int, dict[str, float]], None]
@@ -188,9 +194,8 @@ class TinyTraining:
         if name == "names":
             return NamesStage(recipe.names, self._mixed(DENSE_SHARE_OF_NAMES_LATER), self._label_text)
         scenes = SceneSampler([(self._train_set, 1.0)], CLASSES, COLORS, REPAINTED.get(name, 0.0))
-        weights = {"prompt": KIND_WEIGHTS, "joint": JOINT_KIND_WEIGHTS, "groups": GROUPS_KIND_WEIGHTS}.get(name, LAST_KIND_WEIGHTS)
-        expressions = ExpressionSampler(scenes, self.tokenizer, recipe.expressions_per_image, weights)
-        if name in ("head", "groups"):
+        expressions = ExpressionSampler(scenes, self.tokenizer, recipe.expressions_per_image, KIND_WEIGHTS_OF.get(name, LAST_KIND_WEIGHTS))
+        if name in ("head", "groups", "several"):
             return HeadStage(getattr(recipe, name), expressions, name)
         if name == "prompt":
             return PromptStage(recipe.prompt, expressions, self._label_text)

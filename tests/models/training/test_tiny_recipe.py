@@ -39,7 +39,7 @@ FROZEN = {
 FROZEN |= (
     {"colors": FROZEN["last"], "boxes": FROZEN["masks"], "final": FROZEN["last"]}
     | dict.fromkeys(CLOSER_BOXES, FROZEN["masks"])
-    | {"groups": FROZEN["head"]}
+    | dict.fromkeys(("groups", "several"), FROZEN["head"])
 )
 TRAINED = {
     "clip": ("clip.visual.", "clip.transformer."),
@@ -54,7 +54,7 @@ TRAINED = {
 TRAINED |= (
     {"colors": TRAINED["last"], "boxes": TRAINED["masks"], "final": TRAINED["last"]}
     | dict.fromkeys(CLOSER_BOXES, TRAINED["masks"])
-    | {"groups": TRAINED["head"]}
+    | dict.fromkeys(("groups", "several"), TRAINED["head"])
 )
 
 
