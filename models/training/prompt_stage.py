@@ -40,7 +40,7 @@ LAST_KINDS = {"multi": 2.5, "name": 2.0, "size": 1.5, "ordinal": 0.5, "color": 1
 LAST_KIND_WEIGHTS = {kind: weight * LAST_KINDS.get(kind, 1.0) for kind, weight in KIND_WEIGHTS.items()} | {"multi/joined": 4.0}
 """Only one in twenty of the kind ``multi`` would name a colour."""
 GROUPS_KIND_WEIGHTS = LAST_KIND_WEIGHTS | {"multi/joined": 12.0}
-"""Two colours at once are what is found least of all that means several, and those of one colour if training never joined it to the name."""
+"""Two colours at once are what is found least of all that means several, those of one colour if training never joined it to the name."""
 SEVERAL_KIND_WEIGHTS = LAST_KIND_WEIGHTS | {"multi": 2 * LAST_KIND_WEIGHTS["multi"], "multi/joined": 6.0}
 """Whatever means several, most often."""
 
