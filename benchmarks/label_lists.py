@@ -17,7 +17,7 @@ import torch
 
 from models.data.emoji_scenes import CLASSES, SceneSet
 from models.embedding_cache import EmbeddingCache
-from models.evaluation_splits import prepare_split
+from models.evaluation_splits import REPORTED_SPLITS, prepare_split
 from models.proposal_evaluation import evaluate_label_lists, evaluate_short_lists, labelled_scenes
 from models.proposals import Proposals
 from models.sam_mi.presets import Preset, preset_for
@@ -34,7 +34,7 @@ LENGTHS = (1, 3, 8, 16, 32, 100)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", default="tiny", help="profile or weights folder")
-    parser.add_argument("--split", default="held-out-scenes", help="held-out-scenes, compositions, backgrounds or openmoji")
+    parser.add_argument("--split", default="held-out-scenes", help=f"one of {', '.join(REPORTED_SPLITS)}")
     parser.add_argument("--scenes", type=int, default=100)
     parser.add_argument("--data", type=Path, default=Path("runs/evaluation"))
     arguments = parser.parse_args()

@@ -32,7 +32,7 @@ from benchmarks.proposal_peers import GRID_SIDE, Answer, Parts
 from models.data.emoji_scenes import CLASSES, COLORS, SceneSet
 from models.devices import Compute
 from models.embedding_cache import EmbeddingCache
-from models.evaluation_splits import prepare_split
+from models.evaluation_splits import REPORTED_SPLITS, prepare_split
 from models.proposal_evaluation import labelled_scenes
 from models.sam_mi.canvas import image_slices
 from models.sam_mi.engine import SamMiEngine
@@ -263,7 +263,7 @@ def main() -> None:
     """Measure, print the tables, then the figures as JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--profile", default="tiny", help="profile or weights folder")
-    parser.add_argument("--split", default="held-out-scenes", help="held-out-scenes, compositions, backgrounds or openmoji")
+    parser.add_argument("--split", default="held-out-scenes", help=f"one of {', '.join(REPORTED_SPLITS)}")
     parser.add_argument("--scenes", type=int, default=30)
     parser.add_argument("--data", type=Path, default=Path("runs/evaluation"))
     parser.add_argument("--labels", type=int, nargs="+", default=[1, 10, 100, 500], help="lengths of the label lists to time")

@@ -20,9 +20,16 @@ from models.figures import Figures, SplitScores
 from models.metrics import PART_OF, ReferringMetrics
 
 REPORTED_SPLITS: Mapping[str, str] = MappingProxyType(
-    {"held-out-scenes": "test", "compositions": "compositions", "backgrounds": "backgrounds", "openmoji": "openmoji"}
+    {
+        "held-out-scenes": "test",
+        "compositions": "compositions",
+        "seen-pairs": "seen_pairs",
+        "backgrounds": "backgrounds",
+        "openmoji": "openmoji",
+    }
 )
-"""Name in tables -> name of the scenes' split: unseen scenes, unseen pairs of attribute and class, unseen backgrounds, unseen artwork."""
+"""Name in tables -> name of the scenes' split: unseen scenes; unseen pairs of attribute and class; pairs that training has, but drawn and
+asked for in the way of the unseen, to compare those with; unseen backgrounds; unseen artwork."""
 
 SOMETIMES_JOINED = ("color", "multi", "size", "spatial")
 """Kinds of which some expressions join an attribute and a class."""

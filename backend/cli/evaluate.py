@@ -14,6 +14,7 @@ from backend.cli.evaluate_output import REPORT, RESULTS
 from backend.cli.evaluate_scenes import SceneOptions, evaluate_scenes
 from backend.errors import BadRequest
 
+SPLIT_HELP = "held-out-scenes, compositions, seen-pairs (what compositions are to be compared with), backgrounds, openmoji or all."
 OUT_HELP = f"Folder for {RESULTS}, its rows and {REPORT}; one folder per split if there are several."
 
 evaluate = typer.Typer(help="Measure a model.", invoke_without_command=True)
@@ -24,7 +25,7 @@ evaluate.command()(compare)
 @evaluate.callback()
 def _evaluate(
     context: typer.Context,
-    split: Annotated[str, typer.Option(help="held-out-scenes, compositions, backgrounds, openmoji or all.")] = "held-out-scenes",
+    split: Annotated[str, typer.Option(help=SPLIT_HELP)] = "held-out-scenes",
     scenes: Annotated[int, typer.Option(min=1, help="Scenes per split; fewer than 500 give wide intervals.")] = 500,
     profile: Annotated[str | None, typer.Option(help="A model's name or weights folder, if not that of the settings.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ..., if not that of the settings.")] = None,

@@ -51,7 +51,7 @@ def service(request: pytest.FixtureRequest, label_studio: LabelStudio, tmp_path_
     settings = {
         "WORDMASK_TRAIN_AFTER_CORRECTIONS": "0",
         "WORDMASK_TRAIN_AFTER_MINUTES": "0",
-        "WORDMASK_TRAIN_STEPS": "24",
+        "WORDMASK_TRAIN_STEPS": "12",
         "WORDMASK_WORKERS": "2",
     }
     with running(request.param, label_studio, tmp_path_factory.mktemp("learning"), **settings) as started:

@@ -11,7 +11,7 @@ import numpy as np
 from models.data.emoji_scenes import absent, meanings
 from models.data.emoji_scenes.geometry import SceneView
 from models.data.emoji_scenes.meta import SceneMeta
-from models.data.emoji_scenes.splits import Pair, get_split, is_held_out
+from models.data.emoji_scenes.splits import Pair, get_split
 from models.data.emoji_scenes.wording import Meaning
 
 NO_TARGET_SHARE = 0.28
@@ -65,7 +65,7 @@ def expressions(scene_meta: SceneMeta, rng: np.random.Generator, split: str) -> 
     Args:
         scene_meta: the scene.
         rng: chooses wordings and, of the very many absent things, some.
-        split: expressions with a held-out pair are left out, or, in the split ``compositions``, all others are.
+        split: what it may not say is left out, see :meth:`models.data.emoji_scenes.splits.Split.may_say`.
 
     Raises:
         ValueError: the split is unknown.
@@ -108,14 +108,14 @@ class _Speaker:
         self._view = SceneView(scene_meta)
         self._rng = rng
         self._weights = weights
-        self._wants_held_out = get_split(split).held_out_pairs
+        self._split = get_split(split)
         self._known: dict[str, list[Meaning]] = {}
 
     def meanings(self, kind: str) -> list[Meaning]:
         """All meanings of a kind that the split allows."""
         if kind not in self._known:
             made = _MAKERS[kind](self._view, self._rng)
-            self._known[kind] = [m for m in made if any(map(is_held_out, m.pairs)) == self._wants_held_out]
+            self._known[kind] = [meaning for meaning in made if self._split.may_say(meaning.pairs)]
         return self._known[kind]
 
     def draw(self) -> Meaning | None:

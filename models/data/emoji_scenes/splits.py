@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,6 +15,20 @@ Pair = tuple[str, str, str]
 """(kind, word, class), for example ``("color", "red", "car")``; kinds are ``color``, ``side`` and ``size``."""
 
 
+def is_held_out(pair: Pair) -> bool:
+    """Whether training never joins this word and class; about one pair in seven, fixed by a checksum."""
+    return _seventh(pair) == 0
+
+
+def is_counterpart(pair: Pair) -> bool:
+    """Another pair in seven, chosen like those held out, but training has it: what tells unseen from merely hard."""
+    return _seventh(pair) == 1
+
+
+def _seventh(pair: Pair) -> int:
+    return zlib.crc32(":".join(pair).encode()) % 7
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """What scenes and expressions of a split may contain."""
@@ -23,8 +37,19 @@ class Split:
     styles: tuple[str, ...] = TRAIN_STYLES
     held_out_backgrounds: bool = False
     """Whether scenes stand on the kinds of background that training lacks."""
-    held_out_pairs: bool = False
-    """Whether every expression contains a held-out pair (otherwise none does)."""
+    asks_for: Callable[[Pair], bool] | None = None
+    """Every expression joins such a pair, and most scenes are made to show some."""
+
+    @property
+    def held_out_pairs(self) -> bool:
+        """Whether held-out pairs are shown and said."""
+        return self.asks_for is is_held_out
+
+    def may_say(self, pairs: Sequence[Pair]) -> bool:
+        """Whether an expression that joins these pairs belongs to the split."""
+        if not self.held_out_pairs and any(map(is_held_out, pairs)):
+            return False
+        return self.asks_for is None or any(map(self.asks_for, pairs))
 
 
 SPLITS: Mapping[str, Split] = MappingProxyType(
@@ -35,7 +60,8 @@ SPLITS: Mapping[str, Split] = MappingProxyType(
             Split("val"),
             Split("test"),
             Split("calibration"),
-            Split("compositions", held_out_pairs=True),
+            Split("compositions", asks_for=is_held_out),
+            Split("seen_pairs", asks_for=is_counterpart),
             Split("backgrounds", held_out_backgrounds=True),
             Split("openmoji", styles=(HELD_OUT_STYLE,)),
         )
@@ -53,11 +79,6 @@ def get_split(name: str) -> Split:
     if name not in SPLITS:
         raise ValueError(f"unknown split {name!r}; known splits: {', '.join(SPLITS)}")
     return SPLITS[name]
-
-
-def is_held_out(pair: Pair) -> bool:
-    """Whether training never joins this word and class; about one pair in seven, fixed by a checksum."""
-    return zlib.crc32(":".join(pair).encode()) % 7 == 0
 
 
 def scene_rng(split: str, seed: int, index: int) -> np.random.Generator:

@@ -9,7 +9,7 @@ import pytest
 from models.data.emoji_scenes import HELD_OUT_STYLE, SPLITS, TRAIN_STYLES, Scene, SceneMeta, draw_scene, is_held_out
 from models.data.emoji_scenes.backgrounds import HELD_OUT_BACKGROUNDS, TRAIN_BACKGROUNDS
 from models.data.emoji_scenes.scene import MIN_VISIBLE
-from models.data.emoji_scenes.splits import scene_rng
+from models.data.emoji_scenes.splits import is_counterpart, scene_rng
 from tests.emoji_world import make_bank
 
 COUNT = 60
@@ -117,9 +117,11 @@ def test_held_out_colours_are_never_painted(split):
     assert not any(is_held_out(("color", str(one.color), one.name)) for one in recolored)
 
 
-def test_the_composition_split_shows_held_out_colours_in_most_scenes():
-    scenes = draw("compositions", 40)
-    shown = [any(one.recolored and is_held_out(("color", str(one.color), one.name)) for one in s.meta.objects) for s in scenes]
+@pytest.mark.parametrize("split", ["compositions", "seen_pairs"])
+def test_splits_that_ask_for_pairs_show_their_colours_in_most_scenes(split):
+    asks_for = SPLITS[split].asks_for
+    assert asks_for is not None
+    shown = [any(one.recolored and asks_for(("color", str(one.color), one.name)) for one in s.meta.objects) for s in draw(split, 40)]
     assert np.mean(shown) > 0.5
 
 
@@ -132,6 +134,8 @@ def test_held_out_backgrounds_and_artwork_stay_in_their_splits():
         assert styles <= ({HELD_OUT_STYLE} if name == "openmoji" else set(TRAIN_STYLES))
 
 
-def test_about_one_pair_in_seven_is_held_out():
+def test_one_pair_in_seven_is_held_out_and_another_is_its_counterpart():
     pairs = [("side", word, f"thing {n}") for word in ("left", "right", "top", "bottom") for n in range(500)]
-    assert np.mean([is_held_out(pair) for pair in pairs]) == pytest.approx(1 / 7, abs=0.03)
+    for chosen in (is_held_out, is_counterpart):
+        assert np.mean([chosen(pair) for pair in pairs]) == pytest.approx(1 / 7, abs=0.03)
+    assert not any(is_held_out(pair) and is_counterpart(pair) for pair in pairs)
