@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from backend.cli import app
+from backend.cli.evaluate import SPLIT_HELP
+from models.evaluation_splits import REPORTED_SPLITS
 from models.model_card import BEGIN, END
 from tests.emoji_world import write_split
 from tests.factories import FakeEngine
@@ -34,6 +36,11 @@ def card(tmp_path: Path) -> Path:
 def run(data_dir: Path, *arguments: object, engine: FakeEngine | None = None) -> Result:
     arguments = ("evaluate", "--data", data_dir, "--scenes", SCENES, *arguments)
     return CliRunner().invoke(app, [str(one) for one in arguments], obj=lambda profile, **options: engine or FakeEngine())
+
+
+def test_help_names_every_split():
+    """By hand there, for the command line does without PyTorch until it has work to do."""
+    assert all(name in SPLIT_HELP for name in REPORTED_SPLITS)
 
 
 def test_json_goes_to_standard_output_and_tables_to_people(data_dir):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -12,12 +11,15 @@ import numpy.typing as npt
 from models.data.emoji_scenes.backgrounds import Field, paint_background
 from models.data.emoji_scenes.glyphs import Glyph, GlyphBank
 from models.data.emoji_scenes.meta import CANVAS, SceneMeta, SceneObject
-from models.data.emoji_scenes.splits import Pair, Split, is_held_out
+from models.data.emoji_scenes.splits import Split, is_held_out
 
 MIN_VISIBLE = 0.35
 """No object is hidden further than this share of itself."""
 
 _GROUP_SHARE = 0.55
+_GROUP_SHARE_OF_PAIRS = 0.85
+"""In splits that ask for pairs; an attribute is worth saying where the class alone does not tell."""
+_SHOWN_PAIR_SHARE = 0.7
 _NON_SQUARE_SHARE = 0.25
 
 
@@ -82,7 +84,7 @@ def _draw_groups(rng: np.random.Generator, bank: GlyphBank, split: Split, dense:
     """Glyphs by class: groups of one class give words like "left" and "big" something to tell apart."""
     total = int(rng.integers(12, 20)) if dense else int(rng.integers(2, 8))
     sizes = [1] * total
-    if not dense and rng.random() < (0.85 if split.asks_for else _GROUP_SHARE):
+    if not dense and rng.random() < (_GROUP_SHARE_OF_PAIRS if split.asks_for else _GROUP_SHARE):
         sizes = [int(rng.choice([2, 3, 4], p=[0.45, 0.43, 0.12]))]
         sizes += [2] if rng.random() < 0.2 else []
         sizes += [1] * (total - sum(sizes))
@@ -94,8 +96,8 @@ def _draw_groups(rng: np.random.Generator, bank: GlyphBank, split: Split, dense:
         other = names.index(colorful[0])
         names[0], names[other] = names[other], names[0]
     groups = [_draw_group(rng, bank, split, name, size, one_style) for name, size in zip(names, sizes, strict=True)]
-    if split.asks_for and rng.random() < 0.7:
-        groups[0] = _draw_group_with(rng, bank, split, split.asks_for, sizes[0]) or groups[0]
+    if split.asks_for and rng.random() < _SHOWN_PAIR_SHARE:
+        groups[0] = _draw_group_with_pair(rng, bank, split, sizes[0]) or groups[0]
     return groups
 
 
@@ -115,12 +117,10 @@ def _draw_group(rng: np.random.Generator, bank: GlyphBank, split: Split, name: s
     return group
 
 
-def _draw_group_with(
-    rng: np.random.Generator, bank: GlyphBank, split: Split, asks_for: Callable[[Pair], bool], size: int
-) -> list[Glyph] | None:
-    """A group whose first member was given a colour that makes such a pair with its class."""
+def _draw_group_with_pair(rng: np.random.Generator, bank: GlyphBank, split: Split, size: int) -> list[Glyph] | None:
+    """A group whose first member was given a colour that makes a pair with its class that the split asks for."""
     style = str(rng.choice(split.styles))
-    candidates = [glyph for name in bank.classes for glyph in bank.of(style, name)[1:] if asks_for(("color", str(glyph.color), name))]
+    candidates = [glyph for name in bank.classes for glyph in bank.of(style, name)[1:] if split.wants(("color", str(glyph.color), name))]
     if not candidates:
         return None
     first = candidates[int(rng.integers(len(candidates)))]

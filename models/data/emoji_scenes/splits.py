@@ -49,7 +49,11 @@ class Split:
         """Whether an expression that joins these pairs belongs to the split."""
         if not self.held_out_pairs and any(map(is_held_out, pairs)):
             return False
-        return self.asks_for is None or any(map(self.asks_for, pairs))
+        return self.asks_for is None or any(map(self.wants, pairs))
+
+    def wants(self, pair: Pair) -> bool:
+        """Whether the split is about this pair."""
+        return self.asks_for is not None and self.asks_for(pair)
 
 
 SPLITS: Mapping[str, Split] = MappingProxyType(
