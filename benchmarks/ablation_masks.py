@@ -1,4 +1,4 @@
-"""Masks and points for the ablation: damaged masks, any number of points, and masks that vote."""
+"""Masks and points for the ablation: damaged masks, and any number of points."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.preprocess import Letterbox, masks_to_image
+from models.preprocess import Letterbox
 from models.sam_mi.canvas import image_cells
 from models.sam_mi.region_points import Points
 from models.sam_mi.sam_proposals import SamMasks
-from models.semantic_metrics import LabelMap
 
 DAMAGE = 0.1
 """Share of a mask's cells that erosion takes, and share of its size by which it moves."""
-CONVERTED_AT_ONCE = 64
 
 Damage = Callable[[Tensor, np.random.Generator], Tensor]
 """Logits float ``[side, side]`` of one mask -> other logits."""
@@ -94,20 +92,3 @@ def exactly(points: Points, count: int, letterbox: Letterbox, side: int) -> Poin
 def whole_grid(letterbox: Letterbox, side: int) -> Points:
     """Every cell of the image."""
     return exactly(Points(np.zeros((0, 2)), np.zeros((0, side, side), np.bool_)), side**2, letterbox, side)
-
-
-def vote(masks: SamMasks, voters: LabelMap, start: LabelMap, letterbox: Letterbox) -> LabelMap:
-    """Every mask takes the label that most of its pixels have, smaller masks over larger ones.
-
-    Args:
-        masks: over CLIP's canvas.
-        voters: label of every pixel.
-        start: what pixels keep that no mask covers.
-        letterbox: CLIP's.
-    """
-    found = start.copy()
-    for place in masks.hard.sum(dim=(1, 2)).argsort(descending=True).split(CONVERTED_AT_ONCE):  # type: ignore[no-untyped-call]
-        for mask in (masks_to_image(masks.logits[place], letterbox) > 0).numpy():
-            if mask.any():
-                found[mask] = np.bincount(voters[mask]).argmax()
-    return found

@@ -43,7 +43,7 @@ def main() -> None:
     scenes = prepare_split(arguments.split, SCENES_OF_A_SPLIT, arguments.data)
     cache = EmbeddingCache(2**30)
     preset = preset_for(str(folder.manifest["config"]))
-    modes = {"words alone": replace(preset, correction=0.0), "zero-training": preset}
+    modes = {"words alone": replace(preset, correction=0.0, mask_agreement=None), "zero-training": preset}
     figures = {name: measure(folder, scenes, arguments.scenes, cache, chosen, trained=False) for name, chosen in modes.items()}
     if "sam_mi" in folder.manifest:
         figures["trained"] = measure(folder, scenes, arguments.scenes, cache, preset, trained=True)

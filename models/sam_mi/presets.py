@@ -66,6 +66,8 @@ class Preset:
     """Whether a trained network sees the masks, too, or only the correction after it; what is better is a matter of the weights."""
     trained_correction: float = 0.0
     """The same after a trained network has had its say."""
+    mask_agreement: float | None = None
+    """A mask of which so large a share is of one label is of that label as a whole, in the map of labels; ``None``: no mask is."""
     trained_yes: float = 0.5
     """A label of a trained network must exceed this probability to win a cell."""
     score: float = 0.35
@@ -79,6 +81,8 @@ class Preset:
         for name in (*shares, "trained_yes", "close_probability"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"Preset.{name} is a share, 0..1, found {getattr(self, name)}")
+        if self.mask_agreement is not None and not 0.0 <= self.mask_agreement <= 1.0:
+            raise ValueError(f"Preset.mask_agreement is a share, 0..1, or None, found {self.mask_agreement}")
         for name in ("correction", "trained_correction"):
             if getattr(self, name) < 0:
                 raise ValueError(f"Preset.{name} must not be negative, found {getattr(self, name)}")
@@ -97,7 +101,7 @@ def tiny_preset() -> Preset:
     """For the shipped model, measured on its validation scenes."""
     return Preset(
         temperature=None, background_cosine=0.45, background_words=(), templates="plain", fewest_points=0, mask_tokens=(0,), mask_iou=0.2,
-        stability=0.2, correction=16.0, inject_masks=False, trained_correction=2.0, trained_yes=0.45, close_labels=12,
+        stability=0.2, correction=4.0, inject_masks=False, trained_correction=1.0, mask_agreement=0.6, trained_yes=0.45, close_labels=12,
         close_probability=0.3,
     )  # fmt: skip
 

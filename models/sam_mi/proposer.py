@@ -26,6 +26,8 @@ from models.sam_mi.presets import Preset
 from models.sam_mi.question import Question, ask
 from models.sam_mi.region_points import Points, Region, find_regions, points_in_regions
 from models.sam_mi.sam_proposals import SamMasks, masks_at_points
+from models.sam_mi.vote import vote
+from models.semantic_metrics import LabelMap
 from models.ssp_sam.config import SspSamConfig
 from models.ssp_sam.model import ImageFeatures, SspSam
 from models.ssp_sam.tokenizer import PhraseTokenizer
@@ -107,7 +109,7 @@ class Proposer:
         chosen = self._choose(objects, final, look, options)
         asked = cells_to_image(points.cells, frames.clip, points.marked.shape[-1])
         proposals = to_proposals(chosen, look.question, asked[masks.point.cpu().numpy()], frames.clip)
-        found = label_map(final, look.question.place, frames.clip)
+        found = self.label_pixels(final, joined, look, frames)
         watch.lap("pixels")
         return Proposals(look.question.labels, found, proposals, _stages(look, masks, joined, asked, frames.clip, watch.seconds))
 
@@ -146,6 +148,12 @@ class Proposer:
         """SAM's fragments, aggregated; see :func:`models.sam_mi.aggregation.aggregate`."""
         inside = image_cells(frames.clip, masks.logits.shape[-1]).to(self.compute.device)
         return aggregate(masks, seen, look.stuff, inside, self.preset, join_things=join_things)
+
+    def label_pixels(self, final: Evidence, joined: JoinedMasks, look: Look, frames: Frames) -> LabelMap:
+        """The label of every pixel, masks that agree as a whole."""
+        seen = label_map(final, look.question.place, frames.clip)
+        agreement = self.preset.mask_agreement
+        return seen if agreement is None else vote(joined.masks, seen, seen, frames.clip, agreement)
 
     def _choose(self, objects: JoinedMasks, final: Evidence, look: Look, options: ProposalOptions) -> list[Candidate]:
         label, value = classify(objects, final, self._similarity(objects, look))

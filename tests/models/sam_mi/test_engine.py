@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from models.data.sample_scenes import load_sample_scenes
+from models.embedding_cache import EmbeddingCache
 from models.engine import Engine
 from models.engine_options import EngineOptions
 from models.proposals import ProposalOptions, Proposals, ProposingEngine
 from models.sam_mi.config import tiny as tiny_network
 from models.sam_mi.engine import SamMiEngine
-from models.sam_mi.presets import Preset
+from models.sam_mi.presets import Preset, tiny_preset
+from models.sam_mi.weights import build_engine
 from models.types import RgbImage
+from models.weights_folder import find_weights
 from tests.models.sam_mi.networks import GENEROUS, eager, encoders, engine, random_network
 
 LABELS = ["cat", "dog", "car"]
@@ -244,6 +248,20 @@ def test_without_correction_the_label_map_is_that_of_the_words():
     assert agreement > 0.95
 
 
+def test_masks_that_one_label_mostly_fills_decide_in_the_shipped_model():
+    scene = load_sample_scenes()[0]
+    shipped = tiny_preset()
+    assert shipped.mask_agreement is not None
+    silent, heard = (
+        build_engine(find_weights("tiny"), torch.device("cpu"), EmbeddingCache(0), preset=replace(shipped, mask_agreement=share)).propose(
+            scene.sample.image, sorted(set(scene.classes))
+        )
+        for share in (None, shipped.mask_agreement)
+    )
+    assert not np.array_equal(silent.label_map, heard.label_map)
+    assert [one.rle for one in silent.proposals] == [one.rle for one in heard.proposals]
+
+
 def test_several_masks_per_point_are_looked_at_where_the_preset_says_so():
     found = engine(replace(GENEROUS, mask_tokens=(1, 2, 3))).propose(picture(), LABELS)
     assert_sound(found, picture())
@@ -262,6 +280,7 @@ def test_a_network_for_other_encoders_is_refused():
         pytest.param({"background_words": (), "background_cosine": None}, "single label", id="nothing to compete with"),
         pytest.param({"mask_iou": 1.2}, "share", id="share above one"),
         pytest.param({"correction": -1.0}, "negative", id="negative correction"),
+        pytest.param({"mask_agreement": 60.0}, "0..1, or None", id="a share in percent"),
         pytest.param({"mask_tokens": ()}, "at least one", id="no mask"),
         pytest.param({"close_labels": 0}, "at least 1", id="no label looked at"),
     ],
