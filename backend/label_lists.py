@@ -56,7 +56,8 @@ def claims_of_list(asks: Sequence[Ask], image: RgbImage, engine: Engine) -> tupl
         by_name.setdefault(_tidy(ask.phrase), []).append(ask)
     meant = list(by_name.values())
     stuff = frozenset(same[0].phrase for same in meant if all(ask.label.is_stuff for ask in same))
-    found = engine.propose(image, [same[0].phrase for same in meant], options=ProposalOptions(max_proposals=MOST_PROPOSALS, stuff=stuff))
+    options = ProposalOptions(max_proposals=MOST_PROPOSALS, stuff=stuff, label_map=False)
+    found = engine.propose(image, [same[0].phrase for same in meant], options=options)
     return _claims(meant, found.proposals), [proposal_doubt(one) for one in found.proposals]
 
 

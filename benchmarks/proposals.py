@@ -9,6 +9,8 @@ The last line is one JSON object. ``prompt_share`` is our number of point prompt
 ``speedup_grid_vit_b`` are the grid's time for one image, encoders included, over ours; ``speedup_grounded`` that of the box pipeline as the
 official Label Studio example works, one request with all encoders per label that shows, and ``speedup_grounded_shared`` the same with one
 encoding for all labels. ``miou``, ``miou_grid`` (the better of two sets of thresholds) and ``miou_grounded`` judge every pixel.
+``label_map_price`` is the time behind the encoders on an image of 16 megapixels with the label of every pixel over that without: regions
+for Label Studio need none.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for what is not installed: tools, and the files beside this one
 
@@ -34,6 +37,7 @@ from models.devices import Compute
 from models.embedding_cache import EmbeddingCache
 from models.evaluation_splits import REPORTED_SPLITS, prepare_split
 from models.proposal_evaluation import labelled_scenes
+from models.proposals import ProposalOptions
 from models.sam_mi.canvas import image_slices
 from models.sam_mi.engine import SamMiEngine
 from models.sam_mi.presets import Preset
@@ -52,6 +56,8 @@ from models.weights_folder import WeightsFolder, find_weights
 SCENES_OF_A_SPLIT = 500
 """As many as ``wordmask evaluate`` makes, so that both share the folder."""
 REPEATS = 3
+PHOTOGRAPH_SIDE = 4000
+"""Pixels."""
 OURS, ZERO, GRID, OWN_GRID, GROUNDED, SHARED = "ours", "zero-training", "grid", "grid, its thresholds", "boxes", "boxes, one encoding"
 
 Pipeline = Callable[[RgbImage, Sequence[str]], Answer]
@@ -205,6 +211,17 @@ def by_labels(engine: SamMiEngine, image: RgbImage, sizes: Sequence[int]) -> dic
     return rows
 
 
+def price_of_label_map(engine: SamMiEngine, image: RgbImage, labels: Sequence[str]) -> float:
+    """Time behind the image encoders with a label map over that without, on the image enlarged to the size of a photograph."""
+    large = np.asarray(Image.fromarray(image).resize((PHOTOGRAPH_SIDE, PHOTOGRAPH_SIDE)))
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(REPEATS):
+        for is_wanted, taken in seconds.items():
+            found = engine.propose(large, labels, options=ProposalOptions(label_map=is_wanted))
+            taken.append(sum(found.stages.seconds.values()))
+    return statistics.median(seconds[True]) / statistics.median(seconds[False])
+
+
 def print_stages(title: str, milliseconds: dict[str, float]) -> None:
     """A table of stages with their shares."""
     whole = sum(milliseconds.values())
@@ -227,6 +244,8 @@ def compare(folder: WeightsFolder, scenes: SceneSet, count: int, sizes: Sequence
     )
     shares = stages(engine, image, CLASSES)
     print_stages(f"stages of ours, {len(CLASSES)} labels", shares)
+    map_price = price_of_label_map(engine, image, CLASSES)
+    print(f"at {PHOTOGRAPH_SIDE} x {PHOTOGRAPH_SIDE} pixels, all behind the encoders takes {map_price:.1f} times as long with a label map")
     rows = quality(pipelines(engine, zero), scenes, count)
     table(
         f"{folder.version}, {'trained' if is_trained else 'zero-training'}, {count} scenes, {len(CLASSES)} labels",
@@ -250,6 +269,7 @@ def compare(folder: WeightsFolder, scenes: SceneSet, count: int, sizes: Sequence
         "speedup_grid_tiny": speedup(best_grid),
         "speedup_grounded": speedup(GROUNDED),
         "speedup_grounded_shared": speedup(SHARED),
+        "label_map_price": round(map_price, 2),
         "miou": round(rows[OURS]["miou"], 2),
         "miou_grid": round(rows[best_grid]["miou"], 2),
         "miou_grounded": round(rows[GROUNDED]["miou"], 2),

@@ -84,11 +84,22 @@ class Proposals:
 
     labels: tuple[str, ...]
     """As they were asked for. Of labels that say the same, only the first is ever found."""
-    label_map: LabelMap
-    """int32 ``[H, W]``: 0 for nothing, else 1 + place of the label."""
+    pixels: LabelMap | None
+    """The label map; ``None`` if it was not asked for."""
     proposals: tuple[Proposal, ...]
     """Best first."""
     stages: ProposalStages
+
+    @property
+    def label_map(self) -> LabelMap:
+        """int32 ``[H, W]``: 0 for nothing, else 1 + place of the label.
+
+        Raises:
+            ValueError: it was not asked for.
+        """
+        if self.pixels is None:
+            raise ValueError("no label map was asked for; ask with ProposalOptions(label_map=True)")
+        return self.pixels
 
     def semantic_mask(self, label_index: int) -> BoolMask:
         """bool ``[H, W]``: every pixel with this label."""
@@ -103,6 +114,7 @@ class ProposalOptions:
         min_score: proposals below are left out, 0..1; ``None`` leaves the choice to the engine.
         max_proposals: the best that many are kept.
         stuff: labels of what cannot be counted, such as sky: each gives at most one proposal, of all its pixels.
+        label_map: whether the label of every pixel is wanted, too; on a large image it takes longer than all else behind the encoders.
 
     Raises:
         ValueError: a number is out of range.
@@ -111,6 +123,7 @@ class ProposalOptions:
     min_score: float | None = None
     max_proposals: int = MOST_PROPOSALS
     stuff: frozenset[str] = field(default_factory=frozenset)
+    label_map: bool = True
 
     def __post_init__(self) -> None:
         if self.min_score is not None and not 0.0 <= self.min_score <= 1.0:

@@ -158,7 +158,7 @@ class FakeProposingEngine(FakeEngine):
         small = np.zeros((4, 4), np.bool_)
         none = np.zeros((0, 4, 4), np.bool_)
         stages = ProposalStages(small.astype(np.int32), small.astype(np.float32), np.zeros((0, 2)), none, none, {})
-        return Proposals(tuple(labels), label_map, tuple(kept), stages)
+        return Proposals(tuple(labels), label_map if options.label_map else None, tuple(kept), stages)
 
 
 def make_proposal(segment: Segment | None = None, label_index: int = 0, **fields: Any) -> Proposal:

@@ -85,6 +85,7 @@ def test_points_are_filled_up_with_cells_far_from_all_others(count):
 @pytest.mark.slow
 def test_peers_and_ours_answer_the_same_scenes(scenes, monkeypatch):
     monkeypatch.setattr("benchmarks.proposal_peers.GRID_SIDE", 4)
+    monkeypatch.setattr(proposals, "PHOTOGRAPH_SIDE", 300)
     one = engine(model=encoders(tiny_encoders()))
     rows = proposals.quality(proposals.pipelines(one), scenes, 1)
     assert set(rows) == {proposals.OURS, proposals.GRID, proposals.OWN_GRID, proposals.GROUNDED, proposals.SHARED}
@@ -94,4 +95,5 @@ def test_peers_and_ours_answer_the_same_scenes(scenes, monkeypatch):
     image = scenes.image(0)
     assert {"SAM's image encoder", "sam decoder", "pixels"} <= set(proposals.stages(one, image, CLASSES[:3], 1))
     assert list(proposals.by_labels(one, image, [3, 1])) == [1, 3]
+    assert proposals.price_of_label_map(one, image, CLASSES[:3]) > 0
     assert len(set(proposals.many_names(500))) == 500

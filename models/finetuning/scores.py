@@ -49,7 +49,7 @@ def _answers(engine: Engine, example: Example) -> Iterator[BoolMask]:
     texts = [one.text for one in said]
     is_list = all(one.kind in LABEL_KINDS for one in said) and not example.is_in_words
     if is_list and isinstance(engine, ProposingEngine) and engine.prefers_lists:
-        proposals = engine.propose(example.image(), texts, options=ProposalOptions(max_proposals=MOST_PROPOSALS)).proposals
+        proposals = engine.propose(example.image(), texts, options=ProposalOptions(max_proposals=MOST_PROPOSALS, label_map=False)).proposals
         for number in range(len(texts)):
             yield union_of([one.segment() for one in proposals if one.label_index == number], size_hw)
     else:

@@ -109,7 +109,7 @@ class Proposer:
         chosen = self._choose(objects, final, look, options)
         asked = cells_to_image(points.cells, frames.clip, points.marked.shape[-1])
         proposals = to_proposals(chosen, look.question, asked[masks.point.cpu().numpy()], frames.clip)
-        found = self.label_pixels(final, joined, look, frames)
+        found = self.label_pixels(final, joined, look, frames) if options.label_map else None
         watch.lap("pixels")
         return Proposals(look.question.labels, found, proposals, _stages(look, masks, joined, asked, frames.clip, watch.seconds))
 

@@ -64,10 +64,10 @@ def test_a_short_list_is_scored_by_what_it_names(scenes, length: int):
         label_map = np.zeros_like(wanted.label_map)
         for number, place in enumerate(places, start=1):
             label_map[wanted.label_map == place] = number
-        return replace(answer(wanted), label_map=label_map)
+        return replace(answer(wanted), pixels=label_map)
 
     def everywhere(image, labels):
-        return replace(answer(images[0]), label_map=np.ones(image.shape[:2], np.int32))
+        return replace(answer(images[0]), pixels=np.ones(image.shape[:2], np.int32))
 
     assert evaluate_short_lists(right, images, LABELS, length) == {"miou": 1.0, "false_labels": 0.0}
     assert all(len(set(one)) == length for one in asked)

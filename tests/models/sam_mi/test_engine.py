@@ -73,6 +73,14 @@ def test_an_engine_for_expressions_also_takes_label_lists(engines, trained):
 
 
 @MODES
+def test_proposals_come_without_a_label_map_where_nobody_wants_one(engines, trained):
+    whole, bare = (engines[trained].propose(picture(), LABELS, options=ProposalOptions(label_map=wanted)) for wanted in (True, False))
+    assert [one.rle for one in bare.proposals] == [one.rle for one in whole.proposals]
+    with pytest.raises(ValueError, match="label_map=True"):
+        bare.semantic_mask(0)
+
+
+@MODES
 @pytest.mark.parametrize(
     "labels",
     [
