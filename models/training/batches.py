@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from models.data.emoji_scenes.dataset import SceneSet
 from models.data.emoji_scenes.meta import SceneMeta
-from models.data.emoji_scenes.repaint import repaint
 from models.preprocess import normalise_clip, normalise_sam
 
 PATCHES = 16
@@ -24,6 +23,10 @@ OBJECT_COVERAGE = 0.4
 BACKGROUND_COVERAGE = 0.05
 """Less than this covered by anything: background. Patches between the two thresholds teach nothing."""
 IGNORED = -100
+
+Pixels = npt.NDArray[np.uint8]
+Change = Callable[[Pixels, Pixels, SceneMeta, np.random.Generator], tuple[Pixels, SceneMeta]]
+"""Image, who is seen where, what is known about them -> an image and what is known about that: nothing moves."""
 
 
 class SceneBatch(NamedTuple):
@@ -51,11 +54,11 @@ class SceneSampler:
         sets: scene sets with their share of each batch.
         classes: class names, in the model's order.
         colours: colour words.
-        repainted: share of the objects that are shown in another colour, see :mod:`models.data.emoji_scenes.repaint`.
+        change: what becomes of each scene before it is shown, for example :func:`models.data.emoji_scenes.repaint.repaint`.
     """
 
     def __init__(
-        self, sets: Sequence[tuple[SceneSet, float]], classes: Sequence[str], colours: Sequence[str], repainted: float = 0.0
+        self, sets: Sequence[tuple[SceneSet, float]], classes: Sequence[str], colours: Sequence[str], change: Change | None = None
     ) -> None:
         self._sets = [scene_set for scene_set, _ in sets]
         total = sum(share for _, share in sets)
@@ -63,7 +66,7 @@ class SceneSampler:
         self._owners = [patch_owners(scene_set) for scene_set in self._sets]
         self._class_index = {name: number for number, name in enumerate(classes)}
         self._colour_index = {name: number for number, name in enumerate(colours)}
-        self._repainted = repainted
+        self._change = change
 
     def batch(self, rng: np.random.Generator, size: int, *, mirror: bool = True) -> SceneBatch:
         """A batch of ``size`` scenes; each is mirrored half of the time, unless what is "left" must stay left."""
@@ -77,8 +80,8 @@ class SceneSampler:
         for choice, index, mirror in zip(choices, indices, mirrored, strict=True):
             scene_set, owners = self._sets[choice], self._owners[choice][index]
             image, meta = scene_set.image(index), scene_set.meta(index)
-            if self._repainted:
-                image, meta = repaint(image, scene_set.ids(index), meta, rng, self._repainted)
+            if self._change is not None:
+                image, meta = self._change(image, scene_set.ids(index), meta, rng)
             # Padded scenes are not mirrored: their padding belongs at the right and bottom.
             flip = slice(None, None, -1) if mirror and meta.size_hw == (256, 256) else slice(None)
             images.append(image[:, flip])

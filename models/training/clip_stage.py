@@ -1,4 +1,4 @@
-"""First and fifth stage: CLIP learns names and colours, patch by patch.
+"""The stages in which CLIP learns names and colours, patch by patch: both towers, then the image tower alone, twice.
 
 Every patch that an object covers must be closest to the text of the object's name among all names, and, where the object has one, to the
 word of its colour among all colours; patches of the background must be far from every name. The text tower learns along, in the words
@@ -71,6 +71,38 @@ class NamesStage(ClipStage):
         model.eval()  # the stem's norms must not move
 
 
+class HuesStage(ClipStage):
+    """CLIP's whole image tower learns names that do not hang on colours. What reads text stays as it is.
+
+    Its stem, too: what follows can no longer tell a colour from a class that training showed in it. And whether something purple is one of
+    the classes that no purple thing of training is, is not asked: see ``kept_apart`` of :func:`patch_text_loss`.
+
+    Args:
+        config: schedule.
+        sampler: batches of scenes with patch labels, in many colours.
+        label_text: the texts of all names and colours.
+        kept_apart: bool ``[colours, classes]``.
+    """
+
+    name = "hues"
+
+    def __init__(self, config: StageConfig, sampler: SceneSampler, label_text: LabelText, kept_apart: Tensor) -> None:
+        super().__init__(config, sampler, label_text)
+        self.kept_apart = kept_apart
+
+    def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
+        return [(list(model.clip.visual.parameters()), 1.0)]
+
+    def set_mode(self, model: SspSam) -> None:
+        model.eval()
+        model.clip.visual.train()
+
+    def loss(self, model: SspSam, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        batch = self.sampler.batch(rng, self.config.batch_size)
+        tokens = model.clip.encode_patches(batch.clip_image)
+        return patch_text_loss(model, tokens[:, 1:], batch, self.label_text.sample(rng), self.kept_apart)
+
+
 class LabelText:
     """The texts of all names and colours, as token ids.
 
@@ -101,20 +133,24 @@ class LabelText:
         return torch.stack([ids[0] for ids in self._choices])
 
 
-def patch_text_loss(model: SspSam, patches: Tensor, batch: SceneBatch, label_ids: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """The loss of this stage, also kept up as a side loss by later ones.
+def patch_text_loss(
+    model: SspSam, patches: Tensor, batch: SceneBatch, label_ids: Tensor, kept_apart: Tensor | None = None
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss of these stages, also kept up as a side loss by others.
 
     Args:
         model: its text tower encodes the labels.
         patches: float ``[B, N, E]``.
         batch: holds the patch labels.
         label_ids: int64 ``[classes + colours, T]`` of :class:`LabelText`.
+        kept_apart: bool ``[colours, classes]``: a patch of a colour says nothing about these classes, as training has none such.
     """
     cosine, scale = label_cosines(model, patches, label_ids)
     classes = len(label_ids) - batch.colour_count
     target = batch.patch_class.flatten()
-    name_loss, name_logits = naming_loss(cosine[:, :classes], scale, target)
     colour_target = batch.patch_colour.flatten()
+    not_asked = None if kept_apart is None else kept_apart[colour_target.clamp(min=0)] & (colour_target >= 0).unsqueeze(1)
+    name_loss, name_logits = naming_loss(cosine[:, :classes], scale, target, not_asked)
     colour_loss = F.cross_entropy(scale * cosine[:, classes:], colour_target, ignore_index=IGNORED)
     with torch.no_grad():
         on_object = (target >= 0) & (target < classes)
@@ -142,18 +178,22 @@ def label_cosines(model: SspSam, patches: Tensor, label_ids: Tensor) -> tuple[Te
     return F.normalize(patches.float(), dim=-1).flatten(0, 1) @ directions.T, scale
 
 
-def naming_loss(cosine: Tensor, scale: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def naming_loss(cosine: Tensor, scale: Tensor, target: Tensor, not_asked: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Every patch must be nearest to its own name, or farther from all names than :data:`BACKGROUND_COSINE`.
 
     Args:
         cosine: float ``[n, C]``.
         scale: CLIP's factor.
         target: int64 ``[n]``: number of the name, C for background, :data:`IGNORED` for what is not known.
+        not_asked: bool ``[n, C]``: names that a patch need be neither near to nor far from, unless one is its own.
 
     Returns:
         the loss, and logits float ``[n, C + 1]``.
     """
     classes = cosine.shape[1]
+    if not_asked is not None:
+        is_own = torch.arange(classes, device=target.device) == target.unsqueeze(1)
+        cosine = cosine.masked_fill(not_asked & ~is_own, -1.0)
     background = cosine.new_full((len(cosine), 1), BACKGROUND_COSINE)
     logits = scale * torch.cat([cosine, background], dim=1)
     weight = torch.ones(classes + 1, device=cosine.device)

@@ -1,4 +1,4 @@
-"""How the shipped model was made: sixteen stages on emoji scenes, from nothing.
+"""How the shipped model was made: eighteen stages on emoji scenes, from nothing.
 
 1. ``clip``: names and colours, patch by patch. 2. ``sam``: masks for clicks and boxes, from CLIP's encoder as a start. 3. ``prompt``: the
 head, on frozen encoders. 4. ``joint``: everything together. 5. ``names``: CLIP's image tower learns on. 6. ``head``: the head, on what the
@@ -6,7 +6,8 @@ tower has become. 7. ``masks``: SAM learns on. 8. ``last``: the head and SAM tog
 10. ``boxes``: SAM learns on, with boxes that fit more closely. 11. ``final``: the head and SAM together once more; then the mean of what
 the last four left. 12. to 14. ``boxes2`` to ``boxes4``: SAM away from there as in stage 10, and half of the way back. 15. ``groups``: the
 head, where expressions mean those of one colour or of two, and half of the way back. 16. ``several``: the same, where they mean several of
-any kind. The stages are scheduled by step and resume after a kill.
+any kind. 17. ``hues``: CLIP's whole image tower, on scenes in other colours and other light, and half of the way back. 18. ``settle``: the
+head, on what the tower has become, and half of the way back. The stages are scheduled by step and resume after a kill.
 """
 
 from __future__ import annotations
@@ -17,15 +18,21 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.data.emoji_scenes.dataset import SceneSet, generate
 from models.data.emoji_scenes.glyphs import build_bank
 from models.data.emoji_scenes.grammar import KIND_WEIGHTS
+from models.data.emoji_scenes.light import relight
+from models.data.emoji_scenes.meta import SceneMeta
+from models.data.emoji_scenes.repaint import repaint
+from models.data.emoji_scenes.splits import is_held_out
 from models.data.emoji_scenes.vocabulary import CATEGORIES, CLASSES, COLORS, category_plural, plural, ways_to_say, words_for_color
 from models.embedding_cache import EmbeddingCache
 from models.evaluation_splits import scene_samples
@@ -35,9 +42,9 @@ from models.ssp_sam.model import SspSam
 from models.ssp_sam.sam_masks import positional_code
 from models.ssp_sam.tokenizer import PhraseTokenizer, vocabulary_of
 from models.ssp_sam.weights import build_engine, write_weights_folder
-from models.training.batches import SceneSampler
+from models.training.batches import Change, Pixels, SceneSampler
 from models.training.calibration import calibrate_presence
-from models.training.clip_stage import ClipStage, LabelText, NamesStage
+from models.training.clip_stage import ClipStage, HuesStage, LabelText, NamesStage
 from models.training.loop import Stage, StageConfig, run_stage
 from models.training.prompt_stage import (
     GROUPS_KIND_WEIGHTS,
@@ -59,10 +66,15 @@ DENSE_SHARE_OF_NAMES_LATER = 0.5
 """Fewer, once the names that a dense scene teaches are there."""
 DENSE_SHARE_OF_CLICKS = 0.3
 """Their objects are small, though: at the share above, masks of large objects stayed holes and rags."""
-REPAINTED = {"colors": 0.3, "final": 0.15, "groups": 0.3, "several": 0.15}
+REPAINTED = {"colors": 0.3, "final": 0.15, "groups": 0.3, "several": 0.15, "settle": 0.15}
 """Of the objects, by stage."""
+SCENES_REPAINTED, SCENES_RELIT = 0.4, 0.25
+"""Of the scenes of the stage ``hues``; the rest are as they are."""
+MOST = 0.7
+"""Of a repainted scene's objects there."""
 KIND_WEIGHTS_OF = {
     "prompt": KIND_WEIGHTS, "joint": JOINT_KIND_WEIGHTS, "groups": GROUPS_KIND_WEIGHTS, "several": SEVERAL_KIND_WEIGHTS,
+    "settle": SEVERAL_KIND_WEIGHTS,
 }  # fmt: skip
 """How often each kind of expression is drawn, by stage; elsewhere ``LAST_KIND_WEIGHTS``."""
 CLOSER_BOXES = ("boxes2", "boxes3", "boxes4")
@@ -94,6 +106,8 @@ class TinyRecipe:
     closer_boxes: StageConfig = field(default_factory=lambda: StageConfig(steps=620, batch_size=16, learning_rate=4e-4, warmup_steps=40))
     groups: StageConfig = field(default_factory=lambda: StageConfig(steps=400, batch_size=16, learning_rate=3e-4, warmup_steps=30))
     several: StageConfig = field(default_factory=lambda: StageConfig(steps=300, batch_size=16, learning_rate=4e-4, warmup_steps=30))
+    hues: StageConfig = field(default_factory=lambda: StageConfig(steps=2400, batch_size=16, learning_rate=6e-4))
+    settle: StageConfig = field(default_factory=lambda: StageConfig(steps=800, batch_size=16, learning_rate=5e-4, warmup_steps=40))
     expressions_per_image: int = 8
 
 
@@ -103,7 +117,7 @@ def debug_recipe() -> TinyRecipe:
     return TinyRecipe(
         dense_scenes=6, scenes=6, calibration_scenes=4, clip=short, sam=short, prompt=short, joint=short, names=short, head=short,
         masks=short, last=short, colors=short, boxes=short, final=short, closer_boxes=short, groups=short,
-        several=short, expressions_per_image=2,
+        several=short, hues=short, settle=short, expressions_per_image=2,
     )  # fmt: skip
 
 
@@ -125,7 +139,7 @@ RELEASE = "0.5.1"
 """Of the weights; part of the version that Label Studio shows."""
 AVERAGED = ("last", "colors", "boxes", "final")
 """Stages whose ends are averaged, number by number, after the last: they lie around one minimum, and their middle is better than any."""
-HALVED = (*CLOSER_BOXES, "groups", "several")
+HALVED = (*CLOSER_BOXES, "groups", "several", "hues", "settle")
 """Stages after which the mean of the network before and after them goes on."""
 STAGES = ("clip", "sam", "prompt", "joint", "names", "head", "masks", *AVERAGED, *HALVED)
 Report = Callable[[str, int, int, dict[str, float]], None]
@@ -193,9 +207,13 @@ class TinyTraining:
             return SamStage(config, self._mixed(DENSE_SHARE_OF_CLICKS), name=name, box_jitter=box_jitter)
         if name == "names":
             return NamesStage(recipe.names, self._mixed(DENSE_SHARE_OF_NAMES_LATER), self._label_text)
-        scenes = SceneSampler([(self._train_set, 1.0)], CLASSES, COLORS, REPAINTED.get(name, 0.0))
+        if name == "hues":
+            scenes = self._mixed(DENSE_SHARE_OF_NAMES_LATER, in_other_hues)
+            return HuesStage(recipe.hues, scenes, self._label_text, kept_apart())
+        change = partial(repaint, share=REPAINTED[name]) if name in REPAINTED else None
+        scenes = SceneSampler([(self._train_set, 1.0)], CLASSES, COLORS, change)
         expressions = ExpressionSampler(scenes, self.tokenizer, recipe.expressions_per_image, KIND_WEIGHTS_OF.get(name, LAST_KIND_WEIGHTS))
-        if name in ("head", "groups", "several"):
+        if name in ("head", "groups", "several", "settle"):
             return HeadStage(getattr(recipe, name), expressions, name)
         if name == "prompt":
             return PromptStage(recipe.prompt, expressions, self._label_text)
@@ -204,8 +222,8 @@ class TinyTraining:
             return JointStage(recipe.joint, expressions, self._label_text, clicks)
         return LastStage(getattr(recipe, name), expressions, clicks, name)
 
-    def _mixed(self, dense_share: float) -> SceneSampler:
-        return SceneSampler([(self._dense_set, dense_share), (self._train_set, 1 - dense_share)], CLASSES, COLORS)
+    def _mixed(self, dense_share: float, change: Change | None = None) -> SceneSampler:
+        return SceneSampler([(self._dense_set, dense_share), (self._train_set, 1 - dense_share)], CLASSES, COLORS, change)
 
     def write_weights(self, model: SspSam) -> Path:
         """Choose the presence threshold on calibration scenes and write the weights folder."""
@@ -234,6 +252,21 @@ def known_words() -> list[str]:
     colours = [word for color in COLORS for word in words_for_color(color)]
     categories = [word for category in CATEGORIES for word in (category, category_plural(category))]
     return [*nouns, *(plural(noun) for noun in nouns), *colours, *categories, *FUNCTION_WORDS.split()]
+
+
+def in_other_hues(image: Pixels, ids: Pixels, meta: SceneMeta, rng: np.random.Generator) -> tuple[Pixels, SceneMeta]:
+    """Some scenes with most objects repainted, some in another light, the rest as they are; a :data:`models.training.batches.Change`."""
+    draw = rng.random()
+    if draw < SCENES_REPAINTED:
+        return repaint(image, ids, meta, rng, MOST)
+    if draw < SCENES_REPAINTED + SCENES_RELIT:
+        return relight(image, ids, meta, rng)
+    return image, meta
+
+
+def kept_apart() -> Tensor:
+    """bool ``[colours, classes]``: which class training never shows in which colour."""
+    return torch.tensor([[is_held_out(("color", color, name)) for name in CLASSES] for color in COLORS])
 
 
 def _copy_of(model: SspSam) -> dict[str, Tensor]:

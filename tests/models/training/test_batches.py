@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from models.data.emoji_scenes import CLASSES, COLORS, SceneSet, generate
+from models.data.emoji_scenes.repaint import repaint
 from models.training.batches import IGNORED, SceneSampler, network_inputs, patch_coverage
 from tests.emoji_world import make_bank
 
@@ -85,7 +88,7 @@ def test_mirroring_moves_image_ids_and_labels_together(scene_set):
 
 
 def test_repainted_objects_are_labelled_with_the_colour_that_they_show(scene_set):
-    sampler = SceneSampler([(scene_set, 1.0)], CLASSES, COLORS, repainted=1.0)
+    sampler = SceneSampler([(scene_set, 1.0)], CLASSES, COLORS, partial(repaint, share=1.0))
     batch = sampler.batch(np.random.default_rng(0), 20, mirror=False)
     changed = 0
     for row in range(20):

@@ -39,7 +39,8 @@ FROZEN = {
 FROZEN |= (
     {"colors": FROZEN["last"], "boxes": FROZEN["masks"], "final": FROZEN["last"]}
     | dict.fromkeys(CLOSER_BOXES, FROZEN["masks"])
-    | dict.fromkeys(("groups", "several"), FROZEN["head"])
+    | dict.fromkeys(("groups", "several", "settle"), FROZEN["head"])
+    | {"hues": ("clip.transformer.", "clip.token_embedding.", "sam.", "visual_adapter.", "generator.")}
 )
 TRAINED = {
     "clip": ("clip.visual.", "clip.transformer."),
@@ -54,7 +55,8 @@ TRAINED = {
 TRAINED |= (
     {"colors": TRAINED["last"], "boxes": TRAINED["masks"], "final": TRAINED["last"]}
     | dict.fromkeys(CLOSER_BOXES, TRAINED["masks"])
-    | dict.fromkeys(("groups", "several"), TRAINED["head"])
+    | dict.fromkeys(("groups", "several", "settle"), TRAINED["head"])
+    | {"hues": ("clip.visual.conv1.", "clip.visual.ln_pre.", "clip.visual.transformer.", "clip.visual.proj")}
 )
 
 
