@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.data.emoji_scenes.dataset import SceneSet
 from models.data.emoji_scenes.meta import SceneMeta
+from models.data.emoji_scenes.repaint import Pixels
 from models.preprocess import normalise_clip, normalise_sam
 
 PATCHES = 16
@@ -24,7 +25,6 @@ BACKGROUND_COVERAGE = 0.05
 """Less than this covered by anything: background. Patches between the two thresholds teach nothing."""
 IGNORED = -100
 
-Pixels = npt.NDArray[np.uint8]
 Change = Callable[[Pixels, Pixels, SceneMeta, np.random.Generator], tuple[Pixels, SceneMeta]]
 """Image, who is seen where, what is known about them -> an image and what is known about that: nothing moves."""
 

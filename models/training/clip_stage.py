@@ -36,6 +36,8 @@ class ClipStage:
     """
 
     name = "clip"
+    kept_apart: Tensor | None = None
+    """See :func:`patch_text_loss`."""
 
     def __init__(self, config: StageConfig, sampler: SceneSampler, label_text: LabelText) -> None:
         self.config = config
@@ -52,7 +54,7 @@ class ClipStage:
     def loss(self, model: SspSam, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = self.sampler.batch(rng, self.config.batch_size)
         tokens = model.clip.encode_patches(batch.clip_image)
-        return patch_text_loss(model, tokens[:, 1:], batch, self.label_text.sample(rng))
+        return patch_text_loss(model, tokens[:, 1:], batch, self.label_text.sample(rng), self.kept_apart)
 
 
 class NamesStage(ClipStage):
@@ -96,11 +98,6 @@ class HuesStage(ClipStage):
     def set_mode(self, model: SspSam) -> None:
         model.eval()
         model.clip.visual.train()
-
-    def loss(self, model: SspSam, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        batch = self.sampler.batch(rng, self.config.batch_size)
-        tokens = model.clip.encode_patches(batch.clip_image)
-        return patch_text_loss(model, tokens[:, 1:], batch, self.label_text.sample(rng), self.kept_apart)
 
 
 class LabelText:

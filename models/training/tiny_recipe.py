@@ -6,8 +6,8 @@ tower has become. 7. ``masks``: SAM learns on. 8. ``last``: the head and SAM tog
 10. ``boxes``: SAM learns on, with boxes that fit more closely. 11. ``final``: the head and SAM together once more; then the mean of what
 the last four left. 12. to 14. ``boxes2`` to ``boxes4``: SAM away from there as in stage 10, and half of the way back. 15. ``groups``: the
 head, where expressions mean those of one colour or of two, and half of the way back. 16. ``several``: the same, where they mean several of
-any kind. 17. ``hues``: CLIP's whole image tower, on scenes in other colours and other light, and half of the way back. 18. ``settle``: the
-head, on what the tower has become, and half of the way back. The stages are scheduled by step and resume after a kill.
+any kind. 17. ``hues``: CLIP's whole image tower, on scenes in other colours and other light. 18. ``settle``: the head, on what
+the tower has become, and half of the way back to before both. The stages are scheduled by step and resume after a kill.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from models.data.emoji_scenes.glyphs import build_bank
 from models.data.emoji_scenes.grammar import KIND_WEIGHTS
 from models.data.emoji_scenes.light import relight
 from models.data.emoji_scenes.meta import SceneMeta
-from models.data.emoji_scenes.repaint import repaint
+from models.data.emoji_scenes.repaint import Pixels, repaint
 from models.data.emoji_scenes.splits import is_held_out
 from models.data.emoji_scenes.vocabulary import CATEGORIES, CLASSES, COLORS, category_plural, plural, ways_to_say, words_for_color
 from models.embedding_cache import EmbeddingCache
@@ -42,7 +42,7 @@ from models.ssp_sam.model import SspSam
 from models.ssp_sam.sam_masks import positional_code
 from models.ssp_sam.tokenizer import PhraseTokenizer, vocabulary_of
 from models.ssp_sam.weights import build_engine, write_weights_folder
-from models.training.batches import Change, Pixels, SceneSampler
+from models.training.batches import Change, SceneSampler
 from models.training.calibration import calibrate_presence
 from models.training.clip_stage import ClipStage, HuesStage, LabelText, NamesStage
 from models.training.loop import Stage, StageConfig, run_stage
@@ -106,8 +106,8 @@ class TinyRecipe:
     closer_boxes: StageConfig = field(default_factory=lambda: StageConfig(steps=620, batch_size=16, learning_rate=4e-4, warmup_steps=40))
     groups: StageConfig = field(default_factory=lambda: StageConfig(steps=400, batch_size=16, learning_rate=3e-4, warmup_steps=30))
     several: StageConfig = field(default_factory=lambda: StageConfig(steps=300, batch_size=16, learning_rate=4e-4, warmup_steps=30))
-    hues: StageConfig = field(default_factory=lambda: StageConfig(steps=2400, batch_size=16, learning_rate=6e-4))
-    settle: StageConfig = field(default_factory=lambda: StageConfig(steps=800, batch_size=16, learning_rate=5e-4, warmup_steps=40))
+    hues: StageConfig = field(default_factory=lambda: StageConfig(steps=3600, batch_size=16, learning_rate=6e-4))
+    settle: StageConfig = field(default_factory=lambda: StageConfig(steps=1000, batch_size=16, learning_rate=5e-4, warmup_steps=40))
     expressions_per_image: int = 8
 
 
@@ -139,9 +139,11 @@ RELEASE = "0.5.1"
 """Of the weights; part of the version that Label Studio shows."""
 AVERAGED = ("last", "colors", "boxes", "final")
 """Stages whose ends are averaged, number by number, after the last: they lie around one minimum, and their middle is better than any."""
-HALVED = (*CLOSER_BOXES, "groups", "several", "hues", "settle")
+HALVED = (*CLOSER_BOXES, "groups", "several", "settle")
 """Stages after which the mean of the network before and after them goes on."""
-STAGES = ("clip", "sam", "prompt", "joint", "names", "head", "masks", *AVERAGED, *HALVED)
+CONTINUED = {"settle": "hues"}
+"""Stage that belongs to the one before it -> that one: half of the way back leads to before both."""
+STAGES = ("clip", "sam", "prompt", "joint", "names", "head", "masks", *AVERAGED, *CLOSER_BOXES, "groups", "several", "hues", "settle")
 Report = Callable[[str, int, int, dict[str, float]], None]
 
 
@@ -176,11 +178,10 @@ class TinyTraining:
         records, ends = [], []
         for name in STAGES[: STAGES.index(until) + 1]:
             stage = self._stage(name)
-            before = _copy_of(model)
-            if name == "sam":
-                start_sam_from_clip(model)
-            if name == "prompt":
-                start_head(model)
+            if name not in CONTINUED:
+                before = _copy_of(model)
+            if name in STARTS:
+                STARTS[name](model)
             steps = stage.config.steps
 
             def tell(step: int, figures: dict[str, float], name: str = name, steps: int = steps) -> None:
@@ -333,6 +334,10 @@ def start_head(model: SspSam) -> None:
     if model.presence_head is not None:
         *_, last = [layer.bias for layer in model.presence_head.relevance.layers if isinstance(layer, nn.Linear)]
         last.fill_(-3.0)  # one patch in twenty is meant; from one half, the first steps would be spent on saying so
+
+
+STARTS: Mapping[str, Callable[[SspSam], None]] = {"sam": start_sam_from_clip, "prompt": start_head}
+"""What happens to the network before a stage."""
 
 
 def smooth_position_weight(code: Tensor, side: int) -> Tensor:

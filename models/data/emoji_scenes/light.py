@@ -1,20 +1,15 @@
-"""Finished scenes in another light: what is red is not told from a truck by the light it stands in.
-
-A light changes the colours of everything at once, so that names have to be read from shapes, whatever the colours are.
-"""
+"""Finished scenes in another light: it changes the colours of everything at once, so that names have to be read from shapes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from models.data.emoji_scenes.colors import dominant_color, pixel_shares, present_colors
 from models.data.emoji_scenes.meta import SceneMeta, SceneObject
+from models.data.emoji_scenes.repaint import Pixels
 from models.data.emoji_scenes.splits import is_held_out
-
-Pixels = npt.NDArray[np.uint8]
 
 _GAIN = 0.35
 """Standard deviation of the logarithm of what each channel is multiplied by."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 
 from models.data.emoji_scenes import CLASSES, COLORS
 from models.data.emoji_scenes.splits import is_held_out
-from models.training.clip_stage import IGNORED, naming_loss
-from models.training.tiny_recipe import kept_apart
+from models.data.emoji_scenes.meta import SceneMeta
+from models.training import clip_stage
+from models.training.clip_stage import IGNORED, naming_loss, patch_text_loss
+from models.training.tiny_recipe import in_other_hues, kept_apart
 
 
 def test_a_name_that_is_not_asked_costs_nothing_and_is_not_learned_from():
@@ -44,3 +49,22 @@ def test_what_is_kept_apart_are_the_held_out_pairs_of_colour_and_class():
     assert apart.shape == (len(COLORS), len(CLASSES))
     assert apart[COLORS.index("red"), CLASSES.index("car")] == is_held_out(("color", "red", "car"))
     assert 0.1 < apart.float().mean() < 0.2, "about one pair in seven"
+
+
+def test_a_patch_of_a_colour_is_not_asked_for_what_is_kept_from_that_colour(monkeypatch):
+    cosine = torch.zeros(3, 4, requires_grad=True)  # two classes, two colours
+    monkeypatch.setattr(clip_stage, "label_cosines", lambda *_: (cosine, torch.tensor(10.0)))
+    batch = SimpleNamespace(colour_count=2, patch_class=torch.tensor([[0, 0, 0]]), patch_colour=torch.tensor([[0, 1, IGNORED]]))
+    apart = torch.tensor([[False, True], [False, False]])
+    loss, _ = patch_text_loss(None, torch.zeros(1, 3, 1), batch, torch.zeros(4, 1), apart)
+    (gradient,) = torch.autograd.grad(loss, cosine)
+    assert (gradient[:, 1] > 0).tolist() == [False, True, True]
+
+
+def test_some_scenes_are_repainted_some_relit_and_some_stay():
+    image = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    meta = SceneMeta((256, 256), "plain", ())
+    ids = np.zeros((256, 256), np.uint8)
+    rng = np.random.default_rng(0)
+    relit = sum(not np.array_equal(in_other_hues(image, ids, meta, rng)[0], image) for _ in range(200))
+    assert 30 < relit < 70, "one in four; without objects, nothing else changes"
