@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from models.data.emoji_scenes import CLASSES, COLORS
-from models.data.emoji_scenes.splits import is_held_out
 from models.data.emoji_scenes.meta import SceneMeta
+from models.data.emoji_scenes.splits import is_held_out
 from models.training import clip_stage
 from models.training.clip_stage import IGNORED, naming_loss, patch_text_loss
 from models.training.tiny_recipe import in_other_hues, kept_apart
