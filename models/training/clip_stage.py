@@ -77,7 +77,7 @@ class HuesStage(ClipStage):
     """CLIP's whole image tower learns names that do not hang on colours. What reads text stays as it is.
 
     Its stem, too: what follows can no longer tell a colour from a class that training showed in it. And whether something purple is one of
-    the classes that no purple thing of training is, is not asked: see ``kept_apart`` of :func:`patch_text_loss`.
+    the classes that no purple thing of training is, is not asked, nor whether one of these is purple: see :func:`asked_only`.
 
     Args:
         config: schedule.
@@ -140,17 +140,21 @@ def patch_text_loss(
         patches: float ``[B, N, E]``.
         batch: holds the patch labels.
         label_ids: int64 ``[classes + colours, T]`` of :class:`LabelText`.
-        kept_apart: bool ``[colours, classes]``: a patch of a colour says nothing about these classes, as training has none such.
+        kept_apart: bool ``[colours, classes]``: a patch of a colour says nothing about these classes, nor one of a class about these
+            colours, as training has none such.
     """
     cosine, scale = label_cosines(model, patches, label_ids)
     classes = len(label_ids) - batch.colour_count
     target = batch.patch_class.flatten()
     colour_target = batch.patch_colour.flatten()
-    not_asked = None if kept_apart is None else kept_apart[colour_target.clamp(min=0)] & (colour_target >= 0).unsqueeze(1)
-    name_loss, name_logits = naming_loss(cosine[:, :classes], scale, target, not_asked)
-    colour_loss = F.cross_entropy(scale * cosine[:, classes:], colour_target, ignore_index=IGNORED)
+    on_object = (target >= 0) & (target < classes)
+    names, colours = cosine[:, :classes], cosine[:, classes:]
+    if kept_apart is not None:
+        names = asked_only(names, kept_apart, colour_target, colour_target >= 0, target)
+        colours = asked_only(colours, kept_apart.T, target, on_object, colour_target)
+    name_loss, name_logits = naming_loss(names, scale, target)
+    colour_loss = F.cross_entropy(scale * colours, colour_target, ignore_index=IGNORED)
     with torch.no_grad():
-        on_object = (target >= 0) & (target < classes)
         accuracy = (name_logits.argmax(dim=1) == target)[on_object].float().mean()
         coloured = colour_target >= 0
         colour_accuracy = (cosine[:, classes:].argmax(dim=1) == colour_target)[coloured].float().mean()
@@ -175,22 +179,36 @@ def label_cosines(model: SspSam, patches: Tensor, label_ids: Tensor) -> tuple[Te
     return F.normalize(patches.float(), dim=-1).flatten(0, 1) @ directions.T, scale
 
 
-def naming_loss(cosine: Tensor, scale: Tensor, target: Tensor, not_asked: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def asked_only(cosine: Tensor, kept_apart: Tensor, given: Tensor, is_given: Tensor, own: Tensor) -> Tensor:
+    """Cosines from which nobody learns what goes with what.
+
+    Args:
+        cosine: float ``[n, L]``: names, or colours.
+        kept_apart: bool ``[M, L]``: which of them training never joins with which of the others.
+        given: int64 ``[n]``: which of the others a patch has.
+        is_given: bool ``[n]``: whether it has one.
+        own: int64 ``[n]``: its name, or colour. It is asked in any case: a cactus is green by itself, whatever is kept apart.
+
+    Returns:
+        float ``[n, L]``: -1, as far as can be, where a patch need be neither near nor far.
+    """
+    not_asked = kept_apart[given.where(is_given, 0)] & is_given.unsqueeze(1)
+    is_own = torch.arange(cosine.shape[1], device=own.device) == own.unsqueeze(1)
+    return cosine.masked_fill(not_asked & ~is_own, -1.0)
+
+
+def naming_loss(cosine: Tensor, scale: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Every patch must be nearest to its own name, or farther from all names than :data:`BACKGROUND_COSINE`.
 
     Args:
         cosine: float ``[n, C]``.
         scale: CLIP's factor.
         target: int64 ``[n]``: number of the name, C for background, :data:`IGNORED` for what is not known.
-        not_asked: bool ``[n, C]``: names that a patch need be neither near to nor far from, unless one is its own.
 
     Returns:
         the loss, and logits float ``[n, C + 1]``.
     """
     classes = cosine.shape[1]
-    if not_asked is not None:
-        is_own = torch.arange(classes, device=target.device) == target.unsqueeze(1)
-        cosine = cosine.masked_fill(not_asked & ~is_own, -1.0)
     background = cosine.new_full((len(cosine), 1), BACKGROUND_COSINE)
     logits = scale * torch.cat([cosine, background], dim=1)
     weight = torch.ones(classes + 1, device=cosine.device)

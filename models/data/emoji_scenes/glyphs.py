@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from models.data.emoji_scenes.colors import color_shares, dominant_color, present_colors, recolor
-from models.data.emoji_scenes.vocabulary import CLASSES, CODEPOINTS, COLORS, RECOLORABLE
+from models.data.emoji_scenes.vocabulary import CLASSES, CODEPOINTS, HUES, RECOLORABLE
 
 GLYPH_SIZE = 128
 """Longer side in pixels that vector and large glyphs are kept at; smaller sources keep their own size."""
@@ -201,7 +201,7 @@ def make_glyphs(name: str, style: str, rgba: npt.NDArray[np.uint8]) -> tuple[Gly
     rgba = _crop(rgba)
     shares = color_shares(rgba)
     own = Glyph(name, style, dominant_color(shares), present_colors(shares), False, _levels(rgba))
-    wanted = [color for color in COLORS[:7] if color != own.color] if name in RECOLORABLE else []
+    wanted = [color for color in HUES if color != own.color] if name in RECOLORABLE else []
     changed = {color: picture for color in wanted if (picture := recolor(rgba, color)) is not None}
     variants = [
         Glyph(name, style, color, present_colors(color_shares(picture)), True, _levels(picture)) for color, picture in changed.items()

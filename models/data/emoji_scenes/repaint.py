@@ -3,11 +3,12 @@
 A class is drawn in six or seven colours and never in those that are kept from it; a network that is told so often enough concludes that
 what is purple is no truck. Patches of things in colours kept out of training were named right one time in nine, those of things in other
 colours of ours six times in ten. So hues are drawn anew here, and run from one to another across the object: half purple and half pink, a
-truck is no purple truck, but what is purple may be a truck.
+truck is no purple truck, but what is purple may be a truck. Such an object has no colour.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import cv2
@@ -17,11 +18,15 @@ import numpy.typing as npt
 from models.data.emoji_scenes.colors import dominant_color, pixel_shares, present_colors, turn_hue
 from models.data.emoji_scenes.meta import SceneMeta, SceneObject
 from models.data.emoji_scenes.splits import is_held_out
+from models.data.emoji_scenes.vocabulary import HUES
 
 Pixels = npt.NDArray[np.uint8]
 
 _SPAN = 120.0
-"""Degrees; the hues of an object lie no further apart. Two that lie close look like one, and yet the object is named after neither."""
+"""Degrees; the hues of an object lie no further apart. Two that lie close look like one."""
+_MIXED_SHARE = 0.15
+"""Of the pixels: an object that has this much of a second hue is named after none, lest its other part teach that the hue there is the
+first."""
 _BORDER = 1
 """Pixels around an object that its colour has mixed with; without them, its old colour would remain as a rim."""
 
@@ -56,13 +61,18 @@ def _repaint_one(image: Pixels, ids: Pixels, one: SceneObject, rng: np.random.Ge
     if turned is None:
         return one
     shares = pixel_shares(turned[inside])
-    color = dominant_color(shares)
+    color = None if _is_mixed(shares) else dominant_color(shares)
     if color is not None and is_held_out(("color", color, one.name)):
         return one
     near = cv2.dilate(inside.astype(np.uint8), np.ones((2 * _BORDER + 1,) * 2, np.uint8)).astype(np.bool_)
     near &= inside | (ids[window] == 0)  # other objects' pixels are theirs
     image[window][near] = turned[near]
     return replace(one, color=color, colors=present_colors(shares), recolored=True)
+
+
+def _is_mixed(shares: Mapping[str, float]) -> bool:
+    _, second, *_ = sorted((shares[hue] for hue in HUES), reverse=True)
+    return second >= _MIXED_SHARE
 
 
 def _draw_hue(inside: npt.NDArray[np.bool_], rng: np.random.Generator) -> npt.NDArray[np.float64]:

@@ -215,7 +215,10 @@ ALSO_CALLED: Mapping[str, frozenset[str]] = MappingProxyType(
 """Class -> classes that a person might call by its name: with one of them in view the name says too little."""
 
 COLORS: tuple[str, ...] = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray")
-"""Every colour word; the first seven are hues that glyphs are recoloured to."""
+"""Every colour word."""
+
+HUES: tuple[str, ...] = COLORS[:7]
+"""Those that glyphs are recoloured to."""
 
 COLOR_SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType({"gray": ("grey",), "purple": ("violet",)})
 
