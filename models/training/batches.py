@@ -10,9 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from models.data.emoji_scenes.colors import DOMINANT_SHARE, name_pixels
 from models.data.emoji_scenes.dataset import SceneSet
 from models.data.emoji_scenes.meta import SceneMeta
 from models.data.emoji_scenes.repaint import Pixels
+from models.data.emoji_scenes.vocabulary import COLORS
 from models.preprocess import normalise_clip, normalise_sam
 
 PATCHES = 16
@@ -41,7 +43,9 @@ class SceneBatch(NamedTuple):
     patch_class: Tensor
     """int64 ``[B, N]``: class, or the number of classes for background, or -100."""
     patch_colour: Tensor
-    """int64 ``[B, N]``: colour, or -100."""
+    """int64 ``[B, N]``: colour of the whole object, or -100."""
+    part_colour: Tensor
+    """int64 ``[B, N]``: colour that the patch shows of a repainted object that has none as a whole, or -100."""
     colour_count: int
     metas: tuple[SceneMeta, ...]
     """What the scenes show, in the colours they have here; where a scene is mirrored, its places are not."""
@@ -76,7 +80,7 @@ class SceneSampler:
         return self._batch(choices, indices, mirrored, rng)
 
     def _batch(self, choices: Iterable[int], indices: Iterable[int], mirrored: Iterable[bool], rng: np.random.Generator) -> SceneBatch:
-        images, ids, classes, colours, metas = [], [], [], [], []
+        images, ids, classes, colours, parts, metas = [], [], [], [], [], []
         for choice, index, mirror in zip(choices, indices, mirrored, strict=True):
             scene_set, owners = self._sets[choice], self._owners[choice][index]
             image, meta = scene_set.image(index), scene_set.meta(index)
@@ -91,6 +95,7 @@ class SceneSampler:
             colour_of = [IGNORED, *(self._colour_index.get(one.color or "", IGNORED) for one in meta.objects), IGNORED]
             classes.append(np.array(class_of)[owners[:, flip]])
             colours.append(np.array(colour_of)[owners[:, flip]])
+            parts.append(self._part_colours(image, scene_set.ids(index), owners, meta)[:, flip])
             metas.append(meta)
         clip_image, sam_image = network_inputs(np.stack(images), [meta.size_hw for meta in metas])
         return SceneBatch(
@@ -99,9 +104,18 @@ class SceneSampler:
             torch.from_numpy(np.stack(ids)),
             torch.from_numpy(np.stack(classes)).flatten(1).long(),
             torch.from_numpy(np.stack(colours)).flatten(1).long(),
+            torch.from_numpy(np.stack(parts)).flatten(1).long(),
             len(self._colour_index),
             tuple(metas),
         )
+
+    def _part_colours(self, image: Pixels, ids: Pixels, owners: npt.NDArray[np.int16], meta: SceneMeta) -> npt.NDArray[np.int64]:
+        mixed = [one.id for one in meta.objects if one.recolored and one.color is None]
+        asked = np.isin(owners, mixed)
+        if not asked.any():
+            return np.full(owners.shape, IGNORED)
+        number = np.array([*(self._colour_index.get(color, IGNORED) for color in COLORS), IGNORED])
+        return np.where(asked, number[patch_colours(image, ids, owners)], IGNORED)
 
 
 def network_inputs(images: npt.NDArray[np.uint8], valid_hw: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
@@ -128,6 +142,29 @@ def patch_owners(scene_set: SceneSet) -> npt.NDArray[np.int16]:
         owners[index][on_object] = covering[on_object]
         owners[index][covered < BACKGROUND_COVERAGE] = 0
     return owners
+
+
+def patch_colours(image: Pixels, ids: Pixels, owners: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
+    """The colour that more than half of what each patch shows of its owner has.
+
+    Args:
+        image: uint8 ``[S, S, 3]`` RGB.
+        ids: uint8 ``[S, S]``.
+        owners: ``[16, 16]`` as of :func:`patch_owners`.
+
+    Returns:
+        int64 ``[16, 16]``: index into ``COLORS``, or -1.
+    """
+    cells, pixels = ids[::SAMPLE, ::SAMPLE], image[::SAMPLE, ::SAMPLE]
+    side = len(cells) // PATCHES
+    names = name_pixels(pixels.reshape(-1, 3)).reshape(cells.shape)
+    of_owner = cells == owners.repeat(side, axis=0).repeat(side, axis=1)
+    blocks = np.where(of_owner, names, -2).reshape(PATCHES, side, PATCHES, side).transpose(0, 2, 1, 3).reshape(PATCHES, PATCHES, -1)
+    counts = (blocks[..., None] == np.arange(-1, len(COLORS))).sum(axis=2)
+    best = counts.argmax(axis=2)
+    clear = counts.max(axis=2) > DOMINANT_SHARE * counts.sum(axis=2)
+    found: npt.NDArray[np.int64] = np.where(clear, best - 1, -1)
+    return found
 
 
 def patch_coverage(

@@ -77,7 +77,8 @@ class HuesStage(ClipStage):
     """CLIP's whole image tower learns names that do not hang on colours. What reads text stays as it is.
 
     Its stem, too: what follows can no longer tell a colour from a class that training showed in it. And whether something purple is one of
-    the classes that no purple thing of training is, is not asked, nor whether one of these is purple: see :func:`asked_only`.
+    the classes that no purple thing of training is, is not asked, nor whether one of these is purple: see :func:`asked_only`. What an object of two
+    hues shows here and there is asked: a truck may be purple in part.
 
     Args:
         config: schedule.
@@ -141,17 +142,19 @@ def patch_text_loss(
         batch: holds the patch labels.
         label_ids: int64 ``[classes + colours, T]`` of :class:`LabelText`.
         kept_apart: bool ``[colours, classes]``: a patch of a colour says nothing about these classes, nor one of a class about these
-            colours, as training has none such.
+            colours, as training has none such. Parts of objects that have no colour as a whole say something about all.
     """
     cosine, scale = label_cosines(model, patches, label_ids)
     classes = len(label_ids) - batch.colour_count
     target = batch.patch_class.flatten()
-    colour_target = batch.patch_colour.flatten()
+    colour, part_colour = batch.patch_colour.flatten(), batch.part_colour.flatten()
+    has_colour = colour >= 0
+    colour_target = colour.where(has_colour, part_colour)
     on_object = (target >= 0) & (target < classes)
     names, colours = cosine[:, :classes], cosine[:, classes:]
     if kept_apart is not None:
-        names = asked_only(names, kept_apart, colour_target, colour_target >= 0, target)
-        colours = asked_only(colours, kept_apart.T, target, on_object, colour_target)
+        names = asked_only(names, kept_apart, colour, has_colour, target)
+        colours = asked_only(colours, kept_apart.T, target, on_object & has_colour, colour)
     name_loss, name_logits = naming_loss(names, scale, target)
     colour_loss = F.cross_entropy(scale * colours, colour_target, ignore_index=IGNORED)
     with torch.no_grad():

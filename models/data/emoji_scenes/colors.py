@@ -43,7 +43,7 @@ def pixel_shares(rgb: npt.NDArray[np.uint8]) -> dict[str, float]:
     """Share of the pixels uint8 ``[N, 3]`` that has each colour, 0..1; of no pixels, none."""
     if not len(rgb):
         return dict.fromkeys(COLORS, 0.0)
-    names = _name_pixels(rgb)
+    names = name_pixels(rgb)
     return {color: float(np.mean(names == index)) for index, color in enumerate(COLORS)}
 
 
@@ -93,7 +93,7 @@ def turn_hue(
     return np.asarray(np.round(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255), np.uint8)
 
 
-def _name_pixels(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+def name_pixels(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """Index into :data:`COLORS` for each pixel of uint8 ``[N, 3]``; -1 where no word fits well."""
     hsv = cv2.cvtColor(rgb.astype(np.float32)[None] / 255, cv2.COLOR_RGB2HSV)[0]
     hue, saturation, value = hsv[:, 0], hsv[:, 1], hsv[:, 2]

@@ -3,7 +3,7 @@
 A class is drawn in six or seven colours and never in those that are kept from it; a network that is told so often enough concludes that
 what is purple is no truck. Patches of things in colours kept out of training were named right one time in nine, those of things in other
 colours of ours six times in ten. So hues are drawn anew here, and run from one to another across the object: half purple and half pink, a
-truck is no purple truck, but what is purple may be a truck. Such an object has no colour.
+truck is no purple truck, but what is purple may be a truck. Such an object has no colour as a whole.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import torch
 
 from models.data.emoji_scenes import CLASSES, COLORS, SceneSet, generate
 from models.data.emoji_scenes.repaint import repaint
-from models.training.batches import IGNORED, SceneSampler, network_inputs, patch_coverage
+from models.training.batches import IGNORED, SceneSampler, network_inputs, patch_colours, patch_coverage
 from tests.emoji_world import make_bank
 
 
@@ -31,6 +31,31 @@ def test_a_patch_names_the_object_that_covers_most_of_it():
     assert covered[0, 0] == pytest.approx(1.0)
     assert share[1, 0] == pytest.approx(0.125)
     assert covered[5, 5] == 0
+
+
+def test_a_patch_shows_the_colour_of_most_of_what_it_shows_of_its_owner():
+    ids, image = np.zeros((256, 256), np.uint8), np.zeros((256, 256, 3), np.uint8)
+    ids[:16, :48] = 1
+    image[:16, :16] = (220, 20, 20)
+    image[:16, 16:32] = (20, 40, 220)
+    image[:16, 32:40], image[:16, 40:48] = (220, 20, 20), (20, 40, 220)
+    image[16:, :] = (220, 20, 20)
+    owners = np.zeros((16, 16), np.int16)
+    owners[0, :3] = 1
+    owners[1, 0] = -1
+    colours = patch_colours(image, ids, owners)
+    assert colours[0, :3].tolist() == [COLORS.index("red"), COLORS.index("blue"), -1]
+    assert colours[1, 0] == -1, "whose it is is not clear"
+
+
+def test_parts_of_repainted_objects_without_a_colour_have_theirs(scene_set):
+    sampler = SceneSampler([(scene_set, 1.0)], CLASSES, COLORS, partial(repaint, share=1.0))
+    batch = sampler.batch(np.random.default_rng(0), 30)
+    has_part = batch.part_colour != IGNORED
+    assert has_part.sum() > 100
+    assert (batch.patch_colour[has_part] == IGNORED).all()
+    assert (batch.patch_class[has_part] < len(CLASSES)).all()
+    assert (SceneSampler([(scene_set, 1.0)], CLASSES, COLORS).batch(np.random.default_rng(0), 30).part_colour == IGNORED).all()
 
 
 def test_padding_is_zero_for_both_networks_and_the_image_is_not():

@@ -16,6 +16,7 @@ from models.training.tiny_recipe import in_other_hues, kept_apart
 
 APART = torch.tensor([[False, True], [False, False]])
 """Of two colours and two classes: the first colour is never that of the second class."""
+NO_PARTS = [IGNORED] * 3
 
 
 def test_a_name_that_is_kept_from_the_colour_of_a_patch_is_not_learned_from():
@@ -44,15 +45,27 @@ def test_what_is_kept_apart_are_the_held_out_pairs_of_colour_and_class():
     assert 0.1 < apart.float().mean() < 0.2, "about one pair in seven"
 
 
-def test_neither_names_nor_colours_learn_from_what_is_kept_apart(monkeypatch):
-    cosine = torch.zeros(3, 4, requires_grad=True)  # two classes, two colours
+def gradients(monkeypatch, **labels: list[int]) -> torch.Tensor:
+    """How the loss of three patches hangs on their cosines to two classes and two colours."""
+    cosine = torch.zeros(3, 4, requires_grad=True)
     monkeypatch.setattr(clip_stage, "label_cosines", lambda *_: (cosine, torch.tensor(10.0)))
-    batch = SimpleNamespace(colour_count=2, patch_class=torch.tensor([[0, 0, 1]]), patch_colour=torch.tensor([[0, 1, 1]]))
+    batch = SimpleNamespace(colour_count=2, **{name: torch.tensor([numbers]) for name, numbers in labels.items()})
     loss, _ = patch_text_loss(None, torch.zeros(1, 3, 1), batch, torch.zeros(4, 1), APART)
     (gradient,) = torch.autograd.grad(loss, cosine)
+    return gradient
+
+
+def test_neither_names_nor_colours_learn_from_what_is_kept_apart(monkeypatch):
+    gradient = gradients(monkeypatch, patch_class=[0, 0, 1], patch_colour=[0, 1, 1], part_colour=NO_PARTS)
     assert (gradient[:, 1] > 0).tolist() == [False, True, False]
     assert gradient[0, 1] == 0, "whether what has the first colour is of the second class"
     assert (gradient[:, 2] == 0).tolist() == [False, False, True], "whether what is of the second class has the first colour"
+
+
+def test_parts_of_what_has_no_colour_are_asked_for_everything(monkeypatch):
+    gradient = gradients(monkeypatch, patch_class=[1, 1, 0], patch_colour=NO_PARTS, part_colour=[0, 1, 0])
+    assert (gradient[:, 2] < 0).tolist() == [True, False, True], "half in the first colour, one of the second class may say so"
+    assert (gradient != 0).all()
 
 
 def test_some_scenes_are_repainted_some_relit_and_some_stay():
