@@ -77,8 +77,8 @@ class HuesStage(ClipStage):
     """CLIP's whole image tower learns names that do not hang on colours. What reads text stays as it is.
 
     Its stem, too: what follows can no longer tell a colour from a class that training showed in it. And whether something purple is one of
-    the classes that no purple thing of training is, is not asked, nor whether one of these is purple: see :func:`asked_only`. What an object of two
-    hues shows here and there is asked: a truck may be purple in part.
+    the classes that no purple thing of training is, is not asked, nor whether one of these is purple: see :func:`asked_only`. What an
+    object of two hues shows here and there is asked: a truck may be purple in part.
 
     Args:
         config: schedule.
