@@ -61,13 +61,13 @@ def _repaint_one(image: Pixels, ids: Pixels, one: SceneObject, rng: np.random.Ge
     if turned is None:
         return one
     shares = pixel_shares(turned[inside])
-    color = None if _is_mixed(shares) else dominant_color(shares)
+    color = dominant_color(shares)
     if color is not None and is_held_out(("color", color, one.name)):
         return one
     near = cv2.dilate(inside.astype(np.uint8), np.ones((2 * _BORDER + 1,) * 2, np.uint8)).astype(np.bool_)
     near &= inside | (ids[window] == 0)  # other objects' pixels are theirs
     image[window][near] = turned[near]
-    return replace(one, color=color, colors=present_colors(shares), recolored=True)
+    return replace(one, color=None if _is_mixed(shares) else color, colors=present_colors(shares), recolored=True)
 
 
 def _is_mixed(shares: Mapping[str, float]) -> bool:

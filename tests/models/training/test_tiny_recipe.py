@@ -16,6 +16,7 @@ from models.training.tiny_recipe import (
     AVERAGED,
     CALIBRATION,
     CLOSER_BOXES,
+    CONTINUED,
     HALVED,
     STAGES,
     TinyTraining,
@@ -81,6 +82,7 @@ def mean(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 def test_every_stage_moves_its_own_parameters_and_the_weights_answer(training):
     model = training.run()
     before = checkpoint(training, "clip")
+    starts = {}
     for stage in STAGES[1:]:
         after = checkpoint(training, stage)
         changed = {name for name, value in after.items() if not torch.equal(value, before[name]) and value.is_floating_point()}
@@ -91,8 +93,8 @@ def test_every_stage_moves_its_own_parameters_and_the_weights_answer(training):
         if stage == AVERAGED[-1]:
             after = mean([checkpoint(training, stage) for stage in AVERAGED])
         if stage in HALVED:
-            after = mean([before, after])
-        before = after
+            after = mean([starts[CONTINUED[stage]] if stage in CONTINUED else before, after])
+        starts[stage], before = before, after
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], msg=name)
 

@@ -54,7 +54,9 @@ def test_what_is_named_after_a_hue_has_little_of_any_other(scenes):
 
 
 def test_no_colour_is_painted_that_training_may_not_join_with_the_class(scenes):
-    assert not [after for _, _, after, _ in repainted(scenes) if after.color and is_held_out(("color", after.color, after.name))]
+    for image, ids, after, _ in repainted(scenes):
+        most = dominant_color(pixel_shares(image[ids == after.id]))  # whatever the object is named after
+        assert most is None or not is_held_out(("color", most, after.name))
 
 
 def test_everything_else_stays(scenes):
