@@ -8,8 +8,6 @@ the last four left. 12. to 14. ``boxes2`` to ``boxes4``: SAM away from there as 
 head, where expressions mean those of one colour or of two, and half of the way back. 16. ``several``: the same, where they mean several of
 any kind. 17. ``hues``: CLIP's whole image tower, on scenes in other colours and other light. 18. ``settle``: the head, on what
 the tower has become, and half of the way back to before both. The stages are scheduled by step and resume after a kill.
-
-The weights 0.5.1 end with stage 16.
 """
 
 from __future__ import annotations
@@ -137,7 +135,7 @@ CALIBRATION = "calibration"
 """The split that thresholds are chosen on; never reported."""
 PROFILE = "tiny"
 """Name under which the weights serve."""
-RELEASE = "0.5.1"
+RELEASE = "0.6.0"
 """Of the weights; part of the version that Label Studio shows."""
 AVERAGED = ("last", "colors", "boxes", "final")
 """Stages whose ends are averaged, number by number, after the last: they lie around one minimum, and their middle is better than any."""
