@@ -158,6 +158,7 @@ def patch_colours(image: Pixels, ids: Pixels, owners: npt.NDArray[np.int16]) -> 
     cells, pixels = ids[::SAMPLE, ::SAMPLE], image[::SAMPLE, ::SAMPLE]
     side = len(cells) // PATCHES
     names = name_pixels(pixels.reshape(-1, 3)).reshape(cells.shape)
+    # -2 is counted nowhere: pixels that are not the owner's.
     of_owner = cells == owners.repeat(side, axis=0).repeat(side, axis=1)
     blocks = np.where(of_owner, names, -2).reshape(PATCHES, side, PATCHES, side).transpose(0, 2, 1, 3).reshape(PATCHES, PATCHES, -1)
     counts = (blocks[..., None] == np.arange(-1, len(COLORS))).sum(axis=2)
