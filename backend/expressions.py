@@ -10,7 +10,7 @@ from backend.label_config import LabelPlan, OutputControl
 from backend.label_lists import claims_of_list
 from backend.settings import Settings
 from backend.targets import asked_targets, target_of_prompt
-from models import Engine, Judged, answer_doubt, segment_judged
+from models import Engine, Judged, answer_doubt, parts_of, segment_judged
 
 ASKED_AT_ONCE = 64
 """Phrases in one call of the engine. Between calls other requests get their turn, and only the best masks are kept in memory."""
@@ -40,12 +40,18 @@ def asks_of_labels(
 
 
 def asks_of_prompts(plan: LabelPlan, image_name: str, prompts: Sequence[str]) -> list[Ask]:
-    """Ask for each prompt once, under the label that its words name; for nothing where no control of the image holds masks."""
+    """Ask for each prompt once, under the label that its words name; for nothing where no control of the image holds masks.
+
+    A prompt that names several things is asked part by part: "the dog and the cat" is a dog and a cat. A part that names no label
+    ("the red car and the blue one") goes where the whole prompt would.
+    """
     asks: list[Ask] = []
     for prompt in dict.fromkeys(prompts):
-        target = target_of_prompt(plan, prompt, image_name)
-        if target is not None:
-            asks.append(Ask(prompt, *target, prompt))
+        for part in dict.fromkeys(parts_of(prompt)):
+            # Of the labels that are named the first one counts, so the part comes before the whole.
+            target = target_of_prompt(plan, prompt if part == prompt else f"{part}, of {prompt}", image_name)
+            if target is not None:
+                asks.append(Ask(part, *target, prompt))
     return asks
 
 

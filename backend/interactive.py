@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.claims import Region
+from backend.claims import Ask, Region
 from backend.errors import BadRequest, ImageUnavailable
 from backend.expressions import MAX_PROMPT_CHARS, asks_of_prompts, find_regions
 from backend.gestures import BoxGesture, Click, Gestures, TextGesture, parse_gestures
@@ -28,7 +28,8 @@ class InteractiveAnswer:
     Args:
         regions: suggestions for the editor.
         score: mean score of the regions, 0 for none.
-        prompts: label and text of each prompt that found something, to be remembered.
+        prompts: label and text of each prompt that found something, to be remembered; of a prompt that names several things under
+            several labels each label gets its own.
         problems: what could not be read or found; Label Studio shows nothing of it, so it is logged.
     """
 
@@ -43,9 +44,9 @@ def answer_gesture(
 ) -> InteractiveAnswer:
     """Turn the gesture in a context's ``result`` into regions.
 
-    A prompt becomes one region per instance, under the label that its words name and with the prompt in ``meta.text``. Clicks on one
-    image become one mask together, with a box if there is one; boxes without clicks become one mask each. These go under the label that
-    was clicked, in the best control that has it.
+    A prompt becomes one region per instance, under the label that its words name (for "the dog and the cat" each under its own) and with
+    the prompt in ``meta.text``. Clicks on one image become one mask together, with a box if there is one; boxes without clicks become
+    one mask each. These go under the label that was clicked, in the best control that has it.
 
     Raises:
         ImageUnavailable: an image of the gesture cannot be had.
@@ -57,11 +58,10 @@ def answer_gesture(
     prompts: list[tuple[str, str]] = []
     problems = list(gestures.problems)
     for prompt in gestures.prompts:
-        found, label = _answer_prompt(prompt, task, plan, engine, images, settings)
+        found, worked = _answer_prompt(prompt, task, plan, engine, images, settings)
         regions += found
-        if found:
-            prompts.append((label, prompt.prompt))
-        else:
+        prompts += worked
+        if not found:
             problems.append(f"nothing was found for the prompt {prompt.prompt!r}")
     pointing: list[Click | BoxGesture] = [*gestures.clicks, *gestures.boxes]
     for to_name, index in dict.fromkeys((gesture.to_name, gesture.item_index) for gesture in pointing):
@@ -77,8 +77,8 @@ def answer_gesture(
 
 def _answer_prompt(
     gesture: TextGesture, task: Task, plan: LabelPlan, engine: Engine, images: ImageLoader, settings: Settings
-) -> tuple[list[Region], str]:
-    """Regions of a typed prompt and the label that they carry; all images of a list are searched, since the editor names none."""
+) -> tuple[list[Region], list[tuple[str, str]]]:
+    """Regions of a typed prompt, and what is to be remembered; all images of a list are searched, since the editor names none."""
     if len(gesture.prompt) > MAX_PROMPT_CHARS:
         raise BadRequest(f"the prompt has {len(gesture.prompt)} characters; the model reads at most {MAX_PROMPT_CHARS}, so shorten it")
     image = _image_named(plan, gesture.to_name)
@@ -89,7 +89,16 @@ def _answer_prompt(
     regions: list[Region] = []
     for ref in refs:
         regions += find_regions(asks, images.load(ref.uri, task_id=task_id(task)), engine, settings, ref.item_index).regions
-    return regions, asks[0].label.value
+    return regions, _worked(gesture.prompt, asks, regions)
+
+
+def _worked(prompt: str, asks: Sequence[Ask], regions: Sequence[Region]) -> list[tuple[str, str]]:
+    """Each label that something was found for, with what of the prompt names it."""
+    parts: dict[str, list[str]] = {}
+    for ask in asks:
+        parts.setdefault(ask.label.value, []).append(ask.phrase)
+    found = {label for region in regions for label in region["value"].get(region["type"], [""])}
+    return [(label, prompt if len(parts) == 1 else " and ".join(own)) for label, own in parts.items() if label in found]
 
 
 def _answer_pointing(gestures: Gestures, image: LoadedImage, plan: LabelPlan, engine: Engine) -> list[Region]:

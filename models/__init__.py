@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         published_finetuning,
     )
     from models.image_vectors import image_vector
+    from models.joined_phrases import parts_of
     from models.loading import load_engine
     from models.masks import coco_rle_to_mask, mask_to_coco_rle
     from models.model_card import ModelCard
@@ -142,6 +143,7 @@ _HOME_OF = {
     "load_engine": "models.loading",
     "load_results": "models.results.document",
     "mask_to_coco_rle": "models.masks",
+    "parts_of": "models.joined_phrases",
     "prepare_split": "models.evaluation_splits",
     "profiles": "models.weights_folder",
     "published_finetuning": "models.finetuning.request",
@@ -240,6 +242,7 @@ __all__ = [
     "load_engine",
     "load_results",
     "mask_to_coco_rle",
+    "parts_of",
     "prepare_split",
     "profiles",
     "proposal_doubt",

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
+from models.metrics import Overlap
 from models.types import BoolMask, RgbImage, Segment
+
+SAME_OBJECT_IOU = 0.8
+"""Of two segments of one answer that overlap more than this, the surer one stays."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,6 +25,21 @@ class Answer:
     """How sure the engine is that the phrase refers to something in the image, 0..1."""
     segments: list[Segment]
     """What :meth:`models.engine.Engine.segment` returns for the phrase."""
+
+    @classmethod
+    def joined(cls, phrase: str, parts: Sequence[Answer]) -> Answer:
+        """The answer to a phrase from those to its parts (:mod:`models.joined_phrases`): all that any of them refers to, best first.
+
+        Args:
+            phrase: the whole, which its segments name.
+            parts: one answer to each, at least one.
+        """
+        segments: list[Segment] = []
+        for one in sorted((segment for part in parts for segment in part.segments), key=lambda segment: -segment.score):
+            if all(Overlap.between(one.mask, kept.mask).iou <= SAME_OBJECT_IOU for kept in segments):
+                segments.append(replace(one, text=phrase))
+        mask = np.logical_or.reduce([part.mask for part in parts])
+        return cls(mask, max(part.presence for part in parts), segments)
 
 
 @runtime_checkable

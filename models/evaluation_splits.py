@@ -11,7 +11,7 @@ import numpy as np
 
 from models.data.emoji_scenes import SPLITS, SceneSet, build_bank, generate, sample_expressions
 from models.data.emoji_scenes.dataset import GENERATOR_VERSION
-from models.data.emoji_scenes.grammar import JOINED
+from models.data.emoji_scenes.grammar import JOINED, JOINED_TWICE
 from models.data.emoji_scenes.grammar import Expression as DrawnExpression
 from models.data.emoji_scenes.meta import SceneMeta
 from models.engine import Engine
@@ -33,9 +33,6 @@ asked for in the way of the unseen, to compare those with; unseen backgrounds; u
 
 SOMETIMES_JOINED = ("color", "multi", "size", "spatial")
 """Kinds of which some expressions join an attribute and a class."""
-
-JOINED_TWICE = "joined_twice"
-"""Row of those that join two or more."""
 
 OnAnswers = Callable[[Sample, list[Asked]], None]
 

@@ -157,6 +157,9 @@ class SspSamConfig:
     clip: ClipConfig
     sam: SamConfig = field(default_factory=SamConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
+    reads_parts: bool = False
+    """Switch of the engine: each part of a phrase that names several things ("the red and the blue car") is answered on its own.
+    Published networks read it as one (spec section 2)."""
 
     def __post_init__(self) -> None:
         if self.sam.out_channels % self.head.generator_heads:
@@ -244,6 +247,7 @@ def tiny(vocab_size: int = 512) -> SspSamConfig:
             verification_dropout=0.0, published_extras=False, patch_norm="channels", patch_positions=True, directed_positions=True,
             patch_shapes=True, word_tokens=True, word_identities=True, point_prompts=True, presence=True,
         ),
+        reads_parts=True,
     )  # fmt: skip
 
 

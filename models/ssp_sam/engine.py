@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +17,10 @@ from torch import Tensor, nn
 
 from models.answer import Answer, Evidence, Judged
 from models.devices import Compute, choose_dtype
-from models.doubt import map_entropy, mask_stability
+from models.doubt import answer_doubt, map_entropy, mask_stability
 from models.embedding_cache import EmbeddingCache
 from models.engine_options import DEFAULT_OPTIONS, EngineOptions
+from models.joined_phrases import parts_of
 from models.out_of_memory import memory_errors_told, run_in_parts
 from models.preprocess import Letterbox, masks_to_image, sam_letterbox
 from models.ssp_sam.image_side import ImageSide
@@ -62,6 +64,13 @@ class _Decoded(NamedTuple):
     predicted_iou: float
     relevance: Tensor | None
     """float ``[N]`` logits of the patches, where the network has them."""
+
+
+class _Read(NamedTuple):
+    """A phrase, or a part of one, as far as it was answered."""
+
+    answer: Answer
+    decoded: _Decoded
 
 
 class SspSamEngine:
@@ -137,7 +146,7 @@ class SspSamEngine:
     def segment_judged(self, image: RgbImage, phrases: Sequence[str]) -> list[Judged]:
         """See :meth:`models.answer.JudgingEngine.segment_judged`."""
         with self._answering():
-            return [Judged(answer.segments, _evidence(answer, decoded)) for answer, decoded in self._answers(image, phrases)]
+            return [Judged(answer.segments, _evidence(parts)) for answer, parts in self._answers(image, phrases)]
 
     def describe(self, image: RgbImage) -> npt.NDArray[np.float32]:
         """See :meth:`models.image_vectors.DescribingEngine.describe`: the mean of CLIP's patches."""
@@ -182,17 +191,25 @@ class SspSamEngine:
         with torch.inference_mode(), memory_errors_told(self._compute.release):
             yield
 
-    def _answers(self, image: RgbImage, phrases: Sequence[str]) -> Iterator[tuple[Answer, _Decoded]]:
-        """One phrase after the other: a mask at full resolution is large, a hundred of them are too large."""
+    def _answers(self, image: RgbImage, phrases: Sequence[str]) -> Iterator[tuple[Answer, list[_Read]]]:
+        """The answer to each phrase, and those to its parts."""
         check_rgb_image(image)
         if not phrases:
             return
+        parts_of_each = [parts_of(phrase) if self._model.config.reads_parts else (phrase,) for phrase in phrases]
+        read = self._read(image, list(chain.from_iterable(parts_of_each)))
+        for phrase, parts in zip(phrases, parts_of_each, strict=True):
+            found = list(islice(read, len(parts)))
+            yield found[0].answer if len(found) == 1 else Answer.joined(phrase, [one.answer for one in found]), found
+
+    def _read(self, image: RgbImage, phrases: Sequence[str]) -> Iterator[_Read]:
+        """One phrase after the other: a mask at full resolution is large, a hundred of them are too large."""
         features = self._images.features(image)
         for start in range(0, len(phrases), DECODED_AT_ONCE):
             batch = phrases[start : start + DECODED_AT_ONCE]
             decoded = run_in_parts(lambda part: self._decode_phrases(features, part), batch, release=self._compute.release)
             for phrase, one in zip(batch, decoded, strict=True):
-                yield self._answer(image, features.sam, phrase, one), one
+                yield _Read(self._answer(image, features.sam, phrase, one), one)
 
     def _decode_phrases(self, features: ImageFeatures, phrases: Sequence[str]) -> list[_Decoded]:
         with self._compute.autocast():
@@ -258,7 +275,12 @@ class SspSamEngine:
         return list(zip(logits.float(), guesses.float(), strict=True))
 
 
-def _evidence(answer: Answer, decoded: _Decoded) -> Evidence:
+def _evidence(parts: Sequence[_Read]) -> Evidence:
+    """That of the part which a person would have to correct most."""
+    return max((_evidence_of(answer, decoded) for answer, decoded in parts), key=answer_doubt)
+
+
+def _evidence_of(answer: Answer, decoded: _Decoded) -> Evidence:
     relevance = None if decoded.relevance is None else map_entropy(decoded.relevance.sigmoid().cpu().numpy())
     stability = mask_stability(decoded.low_res_logits.cpu().numpy())
     return Evidence(bool(answer.segments), decoded.presence, decoded.predicted_iou, stability, relevance)

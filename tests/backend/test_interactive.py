@@ -38,6 +38,32 @@ def test_a_typed_prompt_becomes_masks_under_the_label_that_it_names(answer: Any)
     assert found.score == pytest.approx(0.9)
 
 
+def test_a_prompt_for_several_things_puts_each_under_its_own_label(answer: Any) -> None:
+    engine = FakeEngine(instances={"all dogs": 2})
+    found = answer([typed("all dogs and the cat")], engine)
+    assert engine.calls == [("segment", ["all dogs", "the cat"])]
+    assert sorted(region["value"]["brushlabels"][0] for region in found.regions) == ["Cat", "Dog", "Dog"]
+    assert all(region["meta"] == {"text": ["all dogs and the cat"]} for region in found.regions)
+    assert found.prompts == (("Dog", "all dogs"), ("Cat", "the cat"))
+
+
+def test_of_several_things_only_what_was_found_is_remembered(answer: Any) -> None:
+    found = answer([typed("the dog and the cat")], FakeEngine(instances={"the dog": 0}))
+    assert [region["value"]["brushlabels"] for region in found.regions] == [["Cat"]]
+    assert found.prompts == (("Cat", "the cat"),)
+
+
+def test_several_things_of_one_label_are_remembered_as_they_were_typed(answer: Any) -> None:
+    found = answer([typed("the black and the white cat")], FakeEngine())
+    assert [region["value"]["brushlabels"] for region in found.regions] == [["Cat"], ["Cat"]]
+    assert found.prompts == (("Cat", "the black and the white cat"),)
+
+
+def test_a_part_that_names_no_label_goes_where_the_whole_prompt_would(answer: Any) -> None:
+    found = answer([typed("the black cat and the white one")], FakeEngine())
+    assert [region["value"]["brushlabels"] for region in found.regions] == [["Cat"], ["Cat"]]
+
+
 def test_a_prompt_that_finds_nothing_says_so_and_is_not_remembered(answer: Any) -> None:
     found = answer([typed("a unicorn")], FakeEngine(instances={"a unicorn": 0}))
     assert (found.regions, found.score, found.prompts) == ((), 0.0, ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -26,6 +27,8 @@ KIND_WEIGHTS: Mapping[str, float] = MappingProxyType({
 KINDS: tuple[str, ...] = tuple(KIND_WEIGHTS)
 JOINED = "joined"
 """Names the part of a kind whose expressions join an attribute and a class."""
+JOINED_TWICE = "joined_twice"
+"""The same of those that join two or more."""
 NO_TARGET_KINDS: tuple[str, ...] = ("none_absent", "none_attribute")
 
 _MAKERS: Mapping[str, Callable[[SceneView, np.random.Generator], Iterable[Meaning]]] = MappingProxyType(
@@ -85,7 +88,7 @@ def sample_expressions(
         n: how many; texts differ where the scene gives so many, else fewer come back (none at all only where nothing can be said).
         split: as for :func:`expressions`.
         weights: of the kinds; those of the reported splits when left out. ``multi/joined``, if it is there, is a factor on those of the
-            kind ``multi`` that join a colour and a class.
+            kind ``multi`` that join a colour and a class, ``multi/joined_twice`` another one on those that do so twice.
 
     Raises:
         ValueError: the split is unknown.
@@ -127,9 +130,9 @@ class _Speaker:
     def _draw_among(self, kinds: list[str]) -> Meaning | None:
         while kinds:
             kind = kinds[_pick(self._rng, [self._weights[kind] for kind in kinds])]
-            of_pairs = self._weights.get(f"{kind}/{JOINED}", 1.0)
-            weights = [meaning.weight * (of_pairs if meaning.pairs else 1.0) for meaning in self.meanings(kind)]
-            if not weights:
+            factors = (1.0, self._weights.get(f"{kind}/{JOINED}", 1.0), self._weights.get(f"{kind}/{JOINED_TWICE}", 1.0))
+            weights = [meaning.weight * math.prod(factors[: len(meaning.pairs) + 1]) for meaning in self.meanings(kind)]
+            if not any(weights):
                 kinds.remove(kind)
             elif self._rng.random() < sum(weights):  # a kind with rare meanings only is itself drawn rarely
                 return self.meanings(kind)[_pick(self._rng, weights)]

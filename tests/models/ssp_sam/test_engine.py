@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from models.answer import Answer, JudgingEngine, ScoredEngine
+from models.doubt import answer_doubt
 from models.embedding_cache import EmbeddingCache
 from models.engine import Engine
 from models.image_vectors import DescribingEngine
@@ -96,6 +97,35 @@ def test_it_judges_the_answers_it_gives_and_describes_images(tiny_model):
     assert vector.ndim == 1
     assert np.linalg.norm(vector) == pytest.approx(1)
     assert float(vector @ engine.describe(255 - image)) < 1 - 1e-4
+
+
+def test_each_part_of_a_phrase_for_several_things_is_answered_on_its_own(tiny_model):
+    engine = Setup(tiny_model, presence=0.0).engine
+    whole, one, other = engine.segment_scored(picture(), ["the red car and all cats", "the red car", "all cats"])
+    np.testing.assert_array_equal(whole.mask, one.mask | other.mask)
+    assert whole.presence == pytest.approx(max(one.presence, other.presence), abs=1e-5)
+    assert whole.segments
+    assert {segment.text for segment in whole.segments} == {"the red car and all cats"}
+    scores = [segment.score for segment in whole.segments]
+    assert scores == sorted(scores, reverse=True)
+    assert set(np.round(scores, 4)) <= {round(segment.score, 4) for segment in (*one.segments, *other.segments)}
+    doubts = [
+        answer_doubt(judged.evidence)
+        for judged in engine.segment_judged(picture(), ["the red car and all cats", "the red car", "all cats"])
+    ]
+    assert doubts[0] == pytest.approx(max(doubts[1:]), abs=1e-5)
+
+
+def test_an_object_that_two_parts_find_is_answered_once(tiny_model):
+    engine = Setup(tiny_model, presence=0.0).engine
+    twice, once = engine.segment(picture(), ["the red car and the red car", "the red car"])
+    assert [segment.score for segment in twice] == pytest.approx([segment.score for segment in once], abs=1e-5)
+
+
+def test_published_networks_read_a_phrase_for_several_things_as_one():
+    engine = setup(presence=0.0).engine
+    whole, one, other = engine.segment_scored(picture(), ["the red car and all cats", "the red car", "all cats"])
+    assert (whole.mask != (one.mask | other.mask)).any()
 
 
 def test_a_network_without_a_map_of_relevance_says_so():

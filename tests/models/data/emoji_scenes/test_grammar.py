@@ -148,6 +148,15 @@ def test_groups_of_a_colour_can_be_said_more_often_within_their_kind(scenes):
     assert still == pytest.approx(usual, rel=0.3)
 
 
+def test_two_groups_at_once_can_be_left_unsaid(scenes):
+    def said_twice(weights):
+        drawn = [sample_expressions(scene.meta, np.random.default_rng(8), 8, "train", weights) for scene in scenes]
+        return sum(one.kind == "multi" and len(one.pairs) > 1 for each in drawn for one in each)
+
+    assert said_twice({**KIND_WEIGHTS, "multi/joined": 5.0}) > 0
+    assert said_twice({**KIND_WEIGHTS, "multi/joined": 5.0, "multi/joined_twice": 0.0}) == 0
+
+
 def test_the_same_generator_says_the_same(scenes):
     once, again = (sample_expressions(scenes[0].meta, np.random.default_rng(7), 8, "train") for _ in range(2))
     assert once == again
