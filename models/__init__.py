@@ -44,10 +44,10 @@ if TYPE_CHECKING:
         published_finetuning,
     )
     from models.image_vectors import image_vector
-    from models.joined_phrases import parts_of
     from models.loading import load_engine
     from models.masks import coco_rle_to_mask, mask_to_coco_rle
     from models.model_card import ModelCard
+    from models.phrase_parts import parts_of
     from models.proposal_figure import draw_stages
     from models.proposals import Proposal, ProposalOptions, Proposals, ProposalStages, ProposingEngine
     from models.render import draw_overlay
@@ -143,7 +143,7 @@ _HOME_OF = {
     "load_engine": "models.loading",
     "load_results": "models.results.document",
     "mask_to_coco_rle": "models.masks",
-    "parts_of": "models.joined_phrases",
+    "parts_of": "models.phrase_parts",
     "prepare_split": "models.evaluation_splits",
     "profiles": "models.weights_folder",
     "published_finetuning": "models.finetuning.request",

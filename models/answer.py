@@ -27,8 +27,8 @@ class Answer:
     """What :meth:`models.engine.Engine.segment` returns for the phrase."""
 
     @classmethod
-    def joined(cls, phrase: str, parts: Sequence[Answer]) -> Answer:
-        """The answer to a phrase from those to its parts (:mod:`models.joined_phrases`): all that any of them refers to, best first.
+    def of_parts(cls, phrase: str, parts: Sequence[Answer]) -> Answer:
+        """The answer to a phrase from those to its parts (:mod:`models.phrase_parts`): all that any of them refers to, best first.
 
         Args:
             phrase: the whole, which its segments name.

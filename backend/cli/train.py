@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,15 +29,13 @@ def _train() -> None:
 def tiny(
     run: Annotated[Path, typer.Option(help=RUN_HELP)] = Path("runs/tiny"),
     data: Annotated[Path, typer.Option(help=DATA_HELP)] = Path("runs/scenes"),
-    until: Annotated[
-        str | None, typer.Option(help="Last stage to run: clip, sam, prompt, joint, names or head.", show_default="all")
-    ] = None,
+    until: Annotated[str | None, typer.Option(help="Last stage to run: clip, sam, prompt, joint, names, ...", show_default="all")] = None,
     threads: Annotated[int, typer.Option(min=0, help="Threads to compute with; 0 leaves the choice to torch.")] = 0,
 ) -> None:
-    """Train the tiny model on generated emoji scenes: six stages, about three hours on two cores, resumable after a kill."""
+    """Train the tiny model on generated emoji scenes: some nine hours on two cores, resumable after a kill; torchrun shares the steps."""
     from models import train_tiny  # loads torch
 
-    console = Console(stderr=True)
+    console = _console()
     with _progress(console) as report, _one_line():
         result = train_tiny(data, run, until=until, threads=threads, report=report)
     if result.weights is None:
@@ -54,10 +53,10 @@ def sam_mi(
     without: Annotated[list[str] | None, typer.Option(help="low or high: a half of the mask injection left out, for ablations.")] = None,
     threads: Annotated[int, typer.Option(min=0, help="Threads to compute with; 0 leaves the choice to torch.")] = 0,
 ) -> None:
-    """Train the network for label lists on generated emoji scenes, behind finished weights; resumable after a kill."""
+    """Train the network for label lists on generated emoji scenes, behind finished weights; resumable, and shared by torchrun."""
     from models import train_sam_mi  # loads torch
 
-    console = Console(stderr=True)
+    console = _console()
     with _progress(console) as report, _one_line():
         result = train_sam_mi(data, run, base=base, steps=steps, without=tuple(without or ()), threads=threads, report=report)
     console.print(f"weights are in {result.weights}; try them with: wordmask propose IMAGE --labels cat,car --profile {result.weights}")
@@ -82,6 +81,11 @@ def photographs(
     with _progress(console) as report, _one_line():
         result = train_on_photographs(chosen, dataset, run, base=base, split=split, steps=steps, device=device, report=report)
     console.print(f"weights are in {result.weights}; measure them with: wordmask evaluate --dataset FOLDER --profile {result.weights}")
+
+
+def _console() -> Console:
+    """Of the processes that share the steps (``torchrun`` numbers them) the first one speaks."""
+    return Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
 
 
 @contextmanager

@@ -20,8 +20,8 @@ from models.devices import Compute, choose_dtype
 from models.doubt import answer_doubt, map_entropy, mask_stability
 from models.embedding_cache import EmbeddingCache
 from models.engine_options import DEFAULT_OPTIONS, EngineOptions
-from models.joined_phrases import parts_of
 from models.out_of_memory import memory_errors_told, run_in_parts
+from models.phrase_parts import parts_of
 from models.preprocess import Letterbox, masks_to_image, sam_letterbox
 from models.ssp_sam.image_side import ImageSide
 from models.ssp_sam.instances import split_instances
@@ -200,7 +200,7 @@ class SspSamEngine:
         read = self._read(image, list(chain.from_iterable(parts_of_each)))
         for phrase, parts in zip(phrases, parts_of_each, strict=True):
             found = list(islice(read, len(parts)))
-            yield found[0].answer if len(found) == 1 else Answer.joined(phrase, [one.answer for one in found]), found
+            yield found[0].answer if len(found) == 1 else Answer.of_parts(phrase, [one.answer for one in found]), found
 
     def _read(self, image: RgbImage, phrases: Sequence[str]) -> Iterator[_Read]:
         """One phrase after the other: a mask at full resolution is large, a hundred of them are too large."""

@@ -57,6 +57,10 @@ class OneProcess:
         return values.cpu()
 
 
+ALONE = OneProcess(torch.device("cpu"))
+"""The processor, and no other process."""
+
+
 class SharedSteps:
     """All processes that ``torchrun`` or ``accelerate launch`` started; one when neither did.
 

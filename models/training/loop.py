@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.training.hardware import Hardware, OneProcess
+from models.training.hardware import ALONE, Hardware
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +134,7 @@ def run_stage(
     report: Report | None = None,
     checkpoint_seconds: float = 120.0,
     log_every: int = 20,
-    hardware: Hardware | None = None,
+    hardware: Hardware = ALONE,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Train ``model`` through one stage, from the last checkpoint if there is one.
@@ -147,14 +147,14 @@ def run_stage(
         report: called with the step and its figures whenever a line is logged.
         checkpoint_seconds: at most this much work is lost to a kill.
         log_every: steps between log lines.
-        hardware: what to compute on; ``None``: the processor, this process alone.
+        hardware: what to compute on, and which of the processes that share each step this is.
         watch: may end the stage early.
 
     Returns:
         The stage's record: configuration, steps, seconds of training and the last figures.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    run = StageRun(stage, model, run_dir / f"{stage.name}.pt", seed, hardware or OneProcess(torch.device("cpu")), watch)
+    run = StageRun(stage, model, run_dir / f"{stage.name}.pt", seed, hardware, watch)
     run.resume()
     stage.set_mode(model)
     last_save, running = time.monotonic(), _RunningMean()

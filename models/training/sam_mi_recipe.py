@@ -21,9 +21,11 @@ from models.sam_mi.weights import write_joined_folder
 from models.ssp_sam.model import SspSam
 from models.ssp_sam.weights import read_manifest
 from models.training.clip_stage import LabelText
+from models.training.hardware import ALONE, Hardware, SharedSteps
 from models.training.loop import StageConfig, run_stage
 from models.training.sam_mi_stage import SamMiStage
 from models.training.semantic_batches import SemanticSampler
+from models.training.shared_stage import shared
 from models.training.tiny_recipe import TinyRecipe, TrainingRun, make_scenes
 from models.weights_folder import WeightsFolder, find_weights
 from models.weights_tensors import load_weights
@@ -60,14 +62,15 @@ class SamMiTraining:
         base: weights of the SSP-SAM that gives the encoders.
         data_dir: holds the scene sets ``dense`` and ``train``.
         run_dir: checkpoint, log and, in the end, the weights.
+        hardware: this process alone, or those that share every step.
 
     Raises:
         WeightsError: the base is none that this code can build.
     """
 
-    def __init__(self, recipe: SamMiRecipe, base: WeightsFolder, data_dir: Path, run_dir: Path) -> None:
+    def __init__(self, recipe: SamMiRecipe, base: WeightsFolder, data_dir: Path, run_dir: Path, hardware: Hardware = ALONE) -> None:
         config, tokenizer, _ = read_manifest(base)
-        self.recipe, self.base, self.run_dir = recipe, base, run_dir
+        self.recipe, self.base, self.run_dir, self.hardware = recipe, base, run_dir, hardware
         self.encoders = SspSam(config)
         load_weights(base, self.encoders.state_dict())
         self.encoders.eval().requires_grad_(False)
@@ -88,9 +91,11 @@ class SamMiTraining:
             if report is not None:
                 report(self.stage.name, step, self.stage.config.steps, figures)
 
-        record = run_stage(self.stage, network, self.run_dir, seed=self.recipe.seed, report=tell)
-        whole = {"recipe": asdict(self.recipe), "base": self.base.version, "stages": [record]}
-        (self.run_dir / "record.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        stage = shared(self.stage, self.hardware)
+        record = run_stage(stage, network, self.run_dir, seed=self.recipe.seed, report=tell, hardware=self.hardware)
+        whole = {"recipe": asdict(self.recipe), "base": self.base.version, "processes": self.hardware.processes, "stages": [record]}
+        if self.hardware.rank == 0:
+            (self.run_dir / "record.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
         return network.eval()
 
     def write_weights(self, network: SamMi) -> Path:
@@ -112,6 +117,8 @@ def train_sam_mi(
 ) -> TrainingRun:
     """Make the scenes, train the network, and write it into one folder with its base.
 
+    Under ``torchrun`` every process calls this alike; they share each step, and the first one writes.
+
     Args:
         data_dir: scene sets; made when missing.
         run_dir: checkpoint, log and weights; an unfinished run goes on.
@@ -129,9 +136,11 @@ def train_sam_mi(
     unknown = sorted(set(without) - set(GATES))
     if unknown:
         raise ValueError(f"a network cannot be trained without {unknown[0]!r}; the parts that can be left out are {', '.join(GATES)}")
-    make_scenes(TinyRecipe(), data_dir)
+    hardware = SharedSteps(torch.device("cpu"))
+    make_scenes(TinyRecipe(), data_dir, hardware)
     recipe = SamMiRecipe(without=tuple(without))
     if steps is not None:
         recipe = replace(recipe, stage=replace(recipe.stage, steps=steps))
-    training = SamMiTraining(recipe, find_weights(base), data_dir, run_dir)
-    return TrainingRun(run_dir, training.write_weights(training.run(report)))
+    training = SamMiTraining(recipe, find_weights(base), data_dir, run_dir, hardware)
+    network = training.run(report)
+    return TrainingRun(run_dir, training.write_weights(network) if hardware.rank == 0 else None)

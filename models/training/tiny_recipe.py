@@ -45,6 +45,7 @@ from models.ssp_sam.weights import build_engine, write_weights_folder
 from models.training.batches import Change, SceneSampler
 from models.training.calibration import calibrate_presence
 from models.training.clip_stage import ClipStage, HuesStage, LabelText, NamesStage
+from models.training.hardware import ALONE, Hardware, SharedSteps
 from models.training.loop import Stage, StageConfig, run_stage
 from models.training.prompt_stage import (
     GROUPS_KIND_WEIGHTS,
@@ -58,6 +59,7 @@ from models.training.prompt_stage import (
     PromptStage,
 )
 from models.training.sam_stage import USUAL_BOX_JITTER, SamStage
+from models.training.shared_stage import shared
 from models.weights_folder import open_weights_folder
 
 DENSE_SHARE_OF_NAMES = 0.7
@@ -154,10 +156,11 @@ class TinyTraining:
         recipe: what to do.
         data_dir: holds the scene sets ``dense``, ``train`` and ``calibration``.
         run_dir: checkpoints, logs and, in the end, the weights.
+        hardware: this process alone, or those that share every step.
     """
 
-    def __init__(self, recipe: TinyRecipe, data_dir: Path, run_dir: Path) -> None:
-        self.recipe = recipe
+    def __init__(self, recipe: TinyRecipe, data_dir: Path, run_dir: Path, hardware: Hardware = ALONE) -> None:
+        self.recipe, self.hardware = recipe, hardware
         self.data_dir = data_dir
         self.run_dir = run_dir
         vocabulary = vocabulary_of(known_words())
@@ -188,7 +191,10 @@ class TinyTraining:
                 if report is not None:
                     report(name, step, steps, figures)
 
-            records.append(run_stage(stage, model, self.run_dir, seed=self.recipe.seed, report=tell))
+            record = run_stage(
+                shared(stage, self.hardware), model, self.run_dir, seed=self.recipe.seed, report=tell, hardware=self.hardware
+            )
+            records.append(record)
             self._write_record(records)
             if name in AVERAGED:
                 ends.append(_copy_of(model))
@@ -237,10 +243,13 @@ class TinyTraining:
         return folder
 
     def _write_record(self, records: Sequence[dict[str, Any]]) -> None:
+        if self.hardware.rank != 0:
+            return
         record = {
             "recipe": asdict(self.recipe),
             "commit": _commit(),
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "processes": self.hardware.processes,
             "vocabulary": list(self.tokenizer.vocabulary or ()),
             "stages": list(records),
         }
@@ -384,6 +393,8 @@ class TrainingRun:
 def train_tiny(data_dir: Path, run_dir: Path, *, until: str | None = None, threads: int = 0, report: Report | None = None) -> TrainingRun:
     """Make the scenes, train the stages, calibrate, and write the weights.
 
+    Under ``torchrun`` every process calls this alike; they share each step, and the first one writes.
+
     Args:
         data_dir: scene sets; made when missing.
         run_dir: checkpoints, logs and weights; an unfinished run goes on.
@@ -391,23 +402,32 @@ def train_tiny(data_dir: Path, run_dir: Path, *, until: str | None = None, threa
         threads: to compute with; 0 leaves the choice to torch.
         report: called with stage, step, steps and figures.
 
+    Returns:
+        Without weights where ``until`` is not the last stage, and in all processes but the first.
+
     Raises:
         ValueError: unknown stage, or a run folder of another recipe.
     """
     if threads:
         torch.set_num_threads(threads)
-    recipe = TinyRecipe()
-    make_scenes(recipe, data_dir)
-    training = TinyTraining(recipe, data_dir, run_dir)
+    recipe, hardware = TinyRecipe(), SharedSteps(torch.device("cpu"))
+    make_scenes(recipe, data_dir, hardware)
+    training = TinyTraining(recipe, data_dir, run_dir, hardware)
     last = until or STAGES[-1]
     model = training.run(last, report)
-    if last != STAGES[-1]:
+    if last != STAGES[-1] or hardware.rank != 0:
         return TrainingRun(run_dir, None)
     return TrainingRun(run_dir, training.write_weights(model))
 
 
-def make_scenes(recipe: TinyRecipe, data_dir: Path) -> None:
-    """Generate the scene sets that are not there yet."""
+def make_scenes(recipe: TinyRecipe, data_dir: Path, hardware: Hardware = ALONE) -> None:
+    """Generate the scene sets that are not there yet; of several processes the first one does, and the others wait."""
+    if hardware.rank == 0:
+        _make_missing_scenes(recipe, data_dir)
+    hardware.sum(torch.zeros(1))
+
+
+def _make_missing_scenes(recipe: TinyRecipe, data_dir: Path) -> None:
     wanted = [
         ("dense", "train", recipe.dense_scenes, True),
         ("train", "train", recipe.scenes, False),
