@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.data.emoji_scenes.grammar import KIND_WEIGHTS, sample_expressions
+from models.data.emoji_scenes.grammar import KIND_WEIGHTS, Expression, sample_expressions
+from models.data.emoji_scenes.meta import SceneMeta
 from models.ssp_sam.model import ImageFeatures, SspSam, trainable_head
 from models.ssp_sam.sam_masks import encode_image
 from models.ssp_sam.tokenizer import PhraseTokenizer
@@ -63,6 +64,12 @@ class ExpressionBatch(NamedTuple):
     scenes: SceneBatch
 
 
+def nothing_left_out(expression: Expression, scene_meta: SceneMeta) -> bool:
+    """Everything that is drawn is asked."""
+    del expression, scene_meta
+    return False
+
+
 class ExpressionSampler:
     """Draws scenes with expressions.
 
@@ -71,6 +78,7 @@ class ExpressionSampler:
         tokenizer: of the model.
         per_image: expressions drawn for each scene.
         weights: how often each kind of expression is drawn.
+        leave_out: what is drawn and not asked, unless nothing else is left of a batch.
     """
 
     def __init__(
@@ -79,8 +87,9 @@ class ExpressionSampler:
         tokenizer: PhraseTokenizer,
         per_image: int,
         weights: Mapping[str, float] = KIND_WEIGHTS,
+        leave_out: Callable[[Expression, SceneMeta], bool] = nothing_left_out,
     ) -> None:
-        self._scenes = scenes
+        self._scenes, self._leave_out = scenes, leave_out
         self._tokenizer = tokenizer
         self._per_image = per_image
         self._weights = weights
@@ -88,19 +97,20 @@ class ExpressionSampler:
     def batch(self, rng: np.random.Generator, size: int) -> ExpressionBatch:
         """``size`` scenes with up to ``per_image`` expressions each."""
         scenes = self._scenes.batch(rng, size, mirror=False)
-        images, texts, masks = [], [], []
-        for image, (ids, meta) in enumerate(zip(scenes.ids.numpy(), scenes.metas, strict=True)):
-            for expression in sample_expressions(meta, rng, self._per_image, "train", self._weights):
-                images.append(image)
-                texts.append(expression.text)
-                masks.append(np.isin(ids, expression.targets))
+        said = [
+            (image, expression)
+            for image, meta in enumerate(scenes.metas)
+            for expression in sample_expressions(meta, rng, self._per_image, "train", self._weights)
+        ]
+        asked = [(image, expression) for image, expression in said if not self._leave_out(expression, scenes.metas[image])] or said
+        masks = [np.isin(scenes.ids[image].numpy(), expression.targets) for image, expression in asked]
         stacked = np.stack(masks)
         boxes = np.stack([_relative_box(mask) for mask in masks])
         return ExpressionBatch(
             scenes.clip_image,
             scenes.sam_image,
-            torch.tensor(images),
-            self._tokenizer(texts),
+            torch.tensor([image for image, _ in asked]),
+            self._tokenizer([expression.text for _, expression in asked]),
             coverage(stacked),
             torch.from_numpy(boxes).float(),
             torch.from_numpy(stacked.any(axis=(1, 2))),

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from models.data.emoji_scenes.dataset import SceneSet, generate
 from models.data.emoji_scenes.glyphs import build_bank
-from models.data.emoji_scenes.grammar import KIND_WEIGHTS
+from models.data.emoji_scenes.grammar import KIND_WEIGHTS, tells_apart_what_is_held_out
 from models.data.emoji_scenes.light import relight
 from models.data.emoji_scenes.meta import SceneMeta
 from models.data.emoji_scenes.repaint import Pixels, repaint
@@ -57,6 +57,7 @@ from models.training.prompt_stage import (
     JointStage,
     LastStage,
     PromptStage,
+    nothing_left_out,
 )
 from models.training.sam_stage import USUAL_BOX_JITTER, SamStage
 from models.training.shared_stage import shared
@@ -219,7 +220,10 @@ class TinyTraining:
             return HuesStage(recipe.hues, scenes, self._label_text, kept_apart())
         change = partial(repaint, share=REPAINTED[name]) if name in REPAINTED else None
         scenes = SceneSampler([(self._train_set, 1.0)], CLASSES, COLORS, change)
-        expressions = ExpressionSampler(scenes, self.tokenizer, recipe.expressions_per_image, KIND_WEIGHTS_OF.get(name, LAST_KIND_WEIGHTS))
+        expressions = ExpressionSampler(
+            scenes, self.tokenizer, recipe.expressions_per_image, KIND_WEIGHTS_OF.get(name, LAST_KIND_WEIGHTS),
+            tells_apart_what_is_held_out if name == "settle" else nothing_left_out,
+        )  # fmt: skip
         if name in ("head", "groups", "several", "settle"):
             return HeadStage(getattr(recipe, name), expressions, name)
         if name == "prompt":

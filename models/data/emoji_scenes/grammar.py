@@ -12,7 +12,7 @@ import numpy as np
 from models.data.emoji_scenes import absent, meanings
 from models.data.emoji_scenes.geometry import SceneView
 from models.data.emoji_scenes.meta import SceneMeta
-from models.data.emoji_scenes.splits import Pair, get_split
+from models.data.emoji_scenes.splits import Pair, get_split, is_held_out
 from models.data.emoji_scenes.wording import Meaning
 
 NO_TARGET_SHARE = 0.28
@@ -60,6 +60,21 @@ class Expression:
     """Ids of the objects that are meant, empty when none is."""
     pairs: tuple[Pair, ...] = ()
     """Attribute and class pairs that the phrase joins."""
+    names: tuple[str, ...] = ()
+    """Classes that the phrase names."""
+
+
+def tells_apart_what_is_held_out(expression: Expression, scene_meta: SceneMeta) -> bool:
+    """Whether the scene shows something else in a colour that training keeps from what the expression names.
+
+    Training has no purple truck. So nothing purple ever is "the truck", and whoever learns from scenes that show both learns that nothing
+    purple can be: not a fact about trucks, but about what was kept apart.
+    """
+    return any(
+        one.color is not None and one.name != name and is_held_out(("color", one.color, name))
+        for one in scene_meta.objects
+        for name in expression.names
+    )
 
 
 def expressions(scene_meta: SceneMeta, rng: np.random.Generator, split: str) -> list[Expression]:
@@ -140,7 +155,7 @@ class _Speaker:
 
 
 def _word(meaning: Meaning, rng: np.random.Generator) -> Expression:
-    return Expression(meaning.say(rng), meaning.kind, meaning.targets, meaning.pairs)
+    return Expression(meaning.say(rng), meaning.kind, meaning.targets, meaning.pairs, meaning.names)
 
 
 def _pick(rng: np.random.Generator, weights: list[float]) -> int:

@@ -117,6 +117,9 @@ _ALL_TEMPLATES: tuple[str, ...] = (
 )  # fmt: skip
 
 
+_CLASS_OF = {ways_to_say(name): name for name in CLASSES}
+
+
 @dataclass(frozen=True, slots=True)
 class Meaning:
     """One thing that can be said about a scene, with all the ways to say it."""
@@ -131,6 +134,11 @@ class Meaning:
     """Attribute and class pairs that it joins."""
     weight: float = 1.0
     """How often it is drawn among meanings of its kind."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes that it names, as nouns of its own."""
+        return tuple(_CLASS_OF[ways] for ways in self.slots.values() if ways in _CLASS_OF)
 
     def say(self, rng: np.random.Generator) -> str:
         """One wording, lower case."""

@@ -22,7 +22,7 @@ from models.data.emoji_scenes import (
     sample_expressions,
 )
 from models.data.emoji_scenes.geometry import MIN_AREA
-from models.data.emoji_scenes.grammar import KIND_WEIGHTS
+from models.data.emoji_scenes.grammar import KIND_WEIGHTS, Expression, tells_apart_what_is_held_out
 from models.data.emoji_scenes.splits import scene_rng
 from models.data.emoji_scenes.vocabulary import plural
 from tests.emoji_world import make_bank
@@ -155,6 +155,28 @@ def test_two_groups_at_once_can_be_left_unsaid(scenes):
 
     assert said_twice({**KIND_WEIGHTS, "multi/joined": 5.0}) > 0
     assert said_twice({**KIND_WEIGHTS, "multi/joined": 5.0, "multi/joined_twice": 0.0}) == 0
+
+
+def test_an_expression_knows_which_classes_it_names():
+    meta = make_meta(make_object(1, "dog", 40), make_object(2, "dog", 110, full=60), make_object(3, "tree", 200, color=None, colors=()))
+    named = {
+        one.kind: one.names for one in expressions(meta, np.random.default_rng(0), "train") if one.kind in ("name", "category", "relation")
+    }
+    assert named == {"name": ("tree",), "category": (), "relation": ("dog", "tree")}
+
+
+def test_what_only_tells_that_unseen_pairs_are_unseen_is_known():
+    color, name = next((color, name) for color in ("purple", "red", "blue") for name in CLASSES if is_held_out(("color", color, name)))
+    other = next(one for one in CLASSES if one != name and not is_held_out(("color", color, one)))
+    painted = make_object(1, other, 60, color=color, colors=(color,))
+    plain = make_object(2, name, 180, color=None, colors=())
+    naming, naming_other, naming_none = (Expression("x", "name", (2,), names=names) for names in ((name,), (other,), ()))
+    assert tells_apart_what_is_held_out(naming, make_meta(painted, plain))
+    assert not tells_apart_what_is_held_out(naming_other, make_meta(painted, plain))
+    assert not tells_apart_what_is_held_out(naming_none, make_meta(painted, plain))
+    assert not tells_apart_what_is_held_out(naming, make_meta(make_object(1, other, 60, color=None, colors=()), plain))
+    itself = make_object(1, name, 60, color=color, colors=(color,))
+    assert not tells_apart_what_is_held_out(naming, make_meta(itself, plain)), "a cactus is green by itself"
 
 
 def test_the_same_generator_says_the_same(scenes):
