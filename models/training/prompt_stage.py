@@ -44,6 +44,11 @@ GROUPS_KIND_WEIGHTS = LAST_KIND_WEIGHTS | {"multi/joined": 12.0}
 """Two colours at once are what is found least of all that means several, those of one colour if training never joined it to the name."""
 SEVERAL_KIND_WEIGHTS = LAST_KIND_WEIGHTS | {"multi": 2 * LAST_KIND_WEIGHTS["multi"], "multi/joined": 6.0}
 """Whatever means several, most often."""
+SETTLE_KIND_WEIGHTS = LAST_KIND_WEIGHTS | {
+    "color": 2 * LAST_KIND_WEIGHTS["color"], "name_color": 1.3 * LAST_KIND_WEIGHTS["name_color"], "multi/joined": 16.0,
+    "multi/joined_twice": 0.0,
+}  # fmt: skip
+"""Colours that tell things of one name apart, most often; two groups at once never, as the engine asks for each by itself."""
 
 
 class ExpressionBatch(NamedTuple):

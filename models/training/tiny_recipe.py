@@ -7,7 +7,7 @@ tower has become. 7. ``masks``: SAM learns on. 8. ``last``: the head and SAM tog
 the last four left. 12. to 14. ``boxes2`` to ``boxes4``: SAM away from there as in stage 10, and half of the way back. 15. ``groups``: the
 head, where expressions mean those of one colour or of two, and half of the way back. 16. ``several``: the same, where they mean several of
 any kind. 17. ``hues``: CLIP's whole image tower, on scenes in other colours and other light. 18. ``settle``: the head, on what
-the tower has become, and half of the way back to before both. The stages are scheduled by step and resume after a kill.
+the tower has become; then the tower goes three tenths of its way back. The stages are scheduled by step and resume after a kill.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ from models.training.prompt_stage import (
     GROUPS_KIND_WEIGHTS,
     JOINT_KIND_WEIGHTS,
     LAST_KIND_WEIGHTS,
+    SETTLE_KIND_WEIGHTS,
     SEVERAL_KIND_WEIGHTS,
     ExpressionSampler,
     HeadStage,
@@ -69,15 +70,15 @@ DENSE_SHARE_OF_NAMES_LATER = 0.5
 """Fewer, once the names that a dense scene teaches are there."""
 DENSE_SHARE_OF_CLICKS = 0.3
 """Their objects are small, though: at the share above, masks of large objects stayed holes and rags."""
-REPAINTED = {"colors": 0.3, "final": 0.15, "groups": 0.3, "several": 0.15, "settle": 0.15}
+REPAINTED = {"colors": 0.3, "final": 0.15, "groups": 0.3, "several": 0.15, "settle": 0.4}
 """Of the objects, by stage."""
-SCENES_REPAINTED, SCENES_RELIT = 0.4, 0.25
+SCENES_REPAINTED, SCENES_RELIT = 0.55, 0.2
 """Of the scenes of the stage ``hues``; the rest are as they are."""
 MOST = 0.7
 """Of a repainted scene's objects there."""
 KIND_WEIGHTS_OF = {
     "prompt": KIND_WEIGHTS, "joint": JOINT_KIND_WEIGHTS, "groups": GROUPS_KIND_WEIGHTS, "several": SEVERAL_KIND_WEIGHTS,
-    "settle": SEVERAL_KIND_WEIGHTS,
+    "settle": SETTLE_KIND_WEIGHTS,
 }  # fmt: skip
 """How often each kind of expression is drawn, by stage; elsewhere ``LAST_KIND_WEIGHTS``."""
 CLOSER_BOXES = ("boxes2", "boxes3", "boxes4")
@@ -109,8 +110,8 @@ class TinyRecipe:
     closer_boxes: StageConfig = field(default_factory=lambda: StageConfig(steps=620, batch_size=16, learning_rate=4e-4, warmup_steps=40))
     groups: StageConfig = field(default_factory=lambda: StageConfig(steps=400, batch_size=16, learning_rate=3e-4, warmup_steps=30))
     several: StageConfig = field(default_factory=lambda: StageConfig(steps=300, batch_size=16, learning_rate=4e-4, warmup_steps=30))
-    hues: StageConfig = field(default_factory=lambda: StageConfig(steps=3600, batch_size=16, learning_rate=6e-4))
-    settle: StageConfig = field(default_factory=lambda: StageConfig(steps=1000, batch_size=16, learning_rate=5e-4, warmup_steps=40))
+    hues: StageConfig = field(default_factory=lambda: StageConfig(steps=8400, batch_size=16, learning_rate=6e-4))
+    settle: StageConfig = field(default_factory=lambda: StageConfig(steps=3500, batch_size=16, learning_rate=5e-4, warmup_steps=40))
     expressions_per_image: int = 8
 
 
@@ -138,16 +139,19 @@ CALIBRATION = "calibration"
 """The split that thresholds are chosen on; never reported."""
 PROFILE = "tiny"
 """Name under which the weights serve."""
-RELEASE = "0.6.0"
+RELEASE = "0.7.0"
 """Of the weights; part of the version that Label Studio shows."""
 AVERAGED = ("last", "colors", "boxes", "final")
 """Stages whose ends are averaged, number by number, after the last: they lie around one minimum, and their middle is better than any."""
-HALVED = (*CLOSER_BOXES, "groups", "several", "settle")
+HALVED = (*CLOSER_BOXES, "groups", "several")
 """Stages after which the mean of the network before and after them goes on."""
-CONTINUED = {"settle": "hues"}
-"""Stage that belongs to the one before it -> that one: half of the way back leads to before both."""
+TOWER, TOWER_WAY = "clip.visual.", 0.7
+"""How far the tower goes from before ``hues`` to after it, once the head has settled behind the whole of it: all of the way, it knows names
+best, and colours of things of one kind worse."""
 STAGES = ("clip", "sam", "prompt", "joint", "names", "head", "masks", *AVERAGED, *CLOSER_BOXES, "groups", "several", "hues", "settle")
 Report = Callable[[str, int, int, dict[str, float]], None]
+State = dict[str, Tensor]
+"""The numbers of a network by name."""
 
 
 class TinyTraining:
@@ -179,11 +183,12 @@ class TinyTraining:
             raise ValueError(f"unknown stage {until!r}; the stages are {', '.join(STAGES)}")
         torch.manual_seed(self.recipe.seed)
         model = SspSam(self.config).to(memory_format=torch.channels_last)
-        records, ends = [], []
+        records: list[dict[str, Any]] = []
+        before: dict[str, State] = {}
+        ends: dict[str, State] = {}
         for name in STAGES[: STAGES.index(until) + 1]:
             stage = self._stage(name)
-            if name not in CONTINUED:
-                before = _copy_of(model)
+            before[name] = _copy_of(model)
             if name in STARTS:
                 STARTS[name](model)
             steps = stage.config.steps
@@ -197,12 +202,8 @@ class TinyTraining:
             )
             records.append(record)
             self._write_record(records)
-            if name in AVERAGED:
-                ends.append(_copy_of(model))
-            if name == AVERAGED[-1]:
-                model.load_state_dict(mean_of(ends))
-            if name in HALVED:
-                model.load_state_dict(mean_of([before, _copy_of(model)]))
+            ends[name] = _copy_of(model)
+            model.load_state_dict(_goes_on(name, before, ends))
         return model.eval()
 
     def _stage(self, name: str) -> Stage[SspSam]:
@@ -283,11 +284,30 @@ def kept_apart() -> Tensor:
     return torch.tensor([[is_held_out(("color", color, name)) for name in CLASSES] for color in COLORS])
 
 
-def _copy_of(model: SspSam) -> dict[str, Tensor]:
+def _goes_on(stage: str, before: Mapping[str, State], ends: Mapping[str, State]) -> State:
+    """The network that goes on after a stage, from what it and those before it began with and left."""
+    if stage == AVERAGED[-1]:
+        return mean_of([ends[name] for name in AVERAGED])
+    if stage in HALVED:
+        return mean_of([before[stage], ends[stage]])
+    if stage == "settle":
+        return part_of_the_way(before["hues"], ends[stage], TOWER, TOWER_WAY)
+    return ends[stage]
+
+
+def _copy_of(model: SspSam) -> State:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def mean_of(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+def part_of_the_way(before: State, after: State, prefix: str, share: float) -> State:
+    """``after``, of which the tensors under ``prefix`` are a share of the way from ``before`` to there."""
+    return {
+        name: torch.lerp(before[name], value, share) if name.startswith(prefix) and value.is_floating_point() else value
+        for name, value in after.items()
+    }
+
+
+def mean_of(states: Sequence[State]) -> State:
     """The mean of each tensor over states of one network ("model soup", arXiv 2203.05482); counters are those of the last."""
     mean = dict(states[-1])
     for name, value in mean.items():
