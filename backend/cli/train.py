@@ -32,7 +32,7 @@ def tiny(
     until: Annotated[str | None, typer.Option(help="Last stage to run: clip, sam, prompt, joint, names, ...", show_default="all")] = None,
     threads: Annotated[int, typer.Option(min=0, help="Threads to compute with; 0 leaves the choice to torch.")] = 0,
 ) -> None:
-    """Train the tiny model on generated emoji scenes: some nine hours on two cores, resumable after a kill; torchrun shares the steps."""
+    """Train the tiny model on generated emoji scenes: some ten hours on two cores, resumable after a kill; torchrun shares the steps."""
     from models import train_tiny  # loads torch
 
     console = _console()
