@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from models.data.sample_scenes import SampleScene, load_sample_scenes
+from models.evaluation import Expression
 from tools.backend_server import BackendServer
 from tools.editor import Editor, open_browser
 from tools.label_studio_api import LabelStudioApi
@@ -36,6 +37,11 @@ def plain_scene() -> SampleScene:
     How good the model is elsewhere is what ``tests/test_floor.py`` measures.
     """
     return next(scene for scene in load_sample_scenes() if scene.path.name == "teddy-bears.png")
+
+
+def plain_expression(scene: SampleScene) -> Expression:
+    """ "red rocket": what the model surely finds there, for the same reason."""
+    return next(one for one in scene.sample.expressions if one.kind == "name_color")
 
 
 def new_project(label_studio: LabelStudio, backend_url: str, config: str, scene: SampleScene, count: int = 1) -> tuple[int, int, list[int]]:

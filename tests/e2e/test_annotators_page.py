@@ -11,9 +11,9 @@ import pytest
 
 from backend.regions import region_to_mask
 from models.metrics import Overlap
-from tests.e2e.conftest import LabelStudio, plain_scene
+from tests.e2e.conftest import LabelStudio, plain_expression, plain_scene
 from tools.backend_server import BackendServer
-from tools.demo_projects import CONFIGS, distinct_expressions
+from tools.demo_projects import CONFIGS
 from tools.editor import Editor
 
 pytestmark = [pytest.mark.slow, pytest.mark.label_studio, pytest.mark.browser]
@@ -33,7 +33,7 @@ def test_typed_words_become_a_mask_on_the_page_and_a_region_of_the_annotation(
     label_studio: LabelStudio, backend_server: BackendServer, editor: Editor, artefacts: Path
 ) -> None:
     api, scene = label_studio.api, plain_scene()
-    expression = distinct_expressions(scene.sample.expressions)[0]
+    expression = plain_expression(scene)
     config = (CONFIGS / "text_prompt_brush.xml").read_text(encoding="utf-8")
     project = api.create_project("An annotator types", config, show_collab_predictions=False)
     (task,) = (uploaded["id"] for uploaded in api.upload_images(project, [scene.path]))

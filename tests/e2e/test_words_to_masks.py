@@ -12,10 +12,9 @@ from backend.regions import region_to_mask
 from models.data.sample_scenes import SampleScene
 from models.evaluation import Expression
 from models.metrics import Overlap
-from tests.e2e.conftest import LabelStudio, new_project, plain_scene
+from tests.e2e.conftest import LabelStudio, new_project, plain_expression, plain_scene
 from tools.backend_server import BackendServer
 from tools.demo_check import prompt_gesture
-from tools.demo_projects import distinct_expressions
 
 pytestmark = [pytest.mark.slow, pytest.mark.label_studio]
 
@@ -44,7 +43,7 @@ def scene() -> SampleScene:
 def test_retrieving_predictions_stores_a_mask_under_the_label_whose_words_found_it(
     label_studio: LabelStudio, backend_server: BackendServer, scene: SampleScene
 ) -> None:
-    expression = distinct_expressions(scene.sample.expressions)[0]
+    expression = plain_expression(scene)
     config = _config(f'<Label value="Wanted" prompt="{expression.text}"/>')
     project, _, (task,) = new_project(label_studio, backend_server.url, config, scene)
 
@@ -84,7 +83,7 @@ def test_one_unreadable_image_leaves_the_other_tasks_their_predictions(
 def test_a_typed_prompt_becomes_a_mask_that_remembers_it(
     label_studio: LabelStudio, backend_server: BackendServer, scene: SampleScene
 ) -> None:
-    expression = distinct_expressions(scene.sample.expressions)[0]
+    expression = plain_expression(scene)
     _, backend, (task,) = new_project(label_studio, backend_server.url, _config('<Label value="Object"/>'), scene)
     gesture = {**prompt_gesture(expression.text), "to_name": "photo"}
 
