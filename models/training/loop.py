@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from models.training.hardware import ALONE, Hardware
+from models.training.optimizer import Optimizer, OptimizerName, layer_matrices, make_optimizer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +37,7 @@ class StageConfig:
     """The cosine ends at this share of the learning rate."""
     weight_decay: float = 0.03
     """Applies to matrices and convolutions only."""
+    optimizer: OptimizerName = "adamw"
     clip_norm: float = 1.0
     bfloat16: bool = True
     """Autocast; about twice as fast on processors with bf16 arithmetic, slower on others."""
@@ -110,21 +112,6 @@ def step_generator(seed: int, stage: str, step: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(stage.encode()), step])
 
 
-def make_optimizer(stage: Stage[Any], model: nn.Module) -> torch.optim.AdamW:
-    """AdamW over the stage's parameters; freezes all others."""
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    groups = []
-    for parameters, factor, first_step in (TrainedGroup(*group) for group in stage.parameter_groups(model)):
-        trained = list(parameters)
-        for parameter in trained:
-            parameter.requires_grad_(True)
-        shared = {"base_lr": stage.config.learning_rate * factor, "first_step": first_step}
-        groups.append({**shared, "params": [p for p in trained if p.ndim >= 2], "weight_decay": stage.config.weight_decay})
-        groups.append({**shared, "params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0})
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=stage.config.learning_rate, betas=(0.9, 0.98), fused=True)
-
-
 def run_stage(
     stage: Stage[Any],
     model: nn.Module,
@@ -182,7 +169,7 @@ class StageRun:
 
     def __init__(self, stage: Stage[Any], model: nn.Module, path: Path, seed: int, hardware: Hardware, watch: Watch | None) -> None:
         self.stage, self.model, self.path, self.seed, self.hardware, self.watch = stage, model, path, seed, hardware, watch
-        self.optimizer = make_optimizer(stage, model)
+        self.optimizer = _make_optimizer(stage, model)
         self.loss_of = hardware.wrap(_StepLoss(stage, model))
         self.done, self.seconds = 0, 0.0
         self.figures: dict[str, float] = {}
@@ -241,7 +228,7 @@ class StageRun:
             loss, figures = self.loss_of(rng)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"stage {stage.name!r}, step {step}: the loss is {loss.item()}; lower the learning rate")
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         for group in self.optimizer.param_groups:
             if step < group.get("first_step", 0):  # checkpoints from before there was such a thing lack it
@@ -251,6 +238,21 @@ class StageRun:
         nn.utils.clip_grad_norm_(trained, stage.config.clip_norm)
         self.optimizer.step()
         return self.hardware.mean({"loss": loss.item(), **figures})
+
+
+def _make_optimizer(stage: Stage[Any], model: nn.Module) -> Optimizer:
+    """The optimiser over the stage's parameters; all others are frozen. Each of its groups holds ``base_lr`` and ``first_step``."""
+    config = stage.config
+    groups = []
+    model.requires_grad_(False)
+    for parameters, factor, first_step in (TrainedGroup(*group) for group in stage.parameter_groups(model)):
+        trained = list(parameters)
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        shared = {"base_lr": config.learning_rate * factor, "first_step": first_step}
+        groups.append({**shared, "params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay})
+        groups.append({**shared, "params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0})
+    return make_optimizer(config.optimizer, [group for group in groups if group["params"]], layer_matrices(model))
 
 
 class _StepLoss(nn.Module):
