@@ -12,10 +12,7 @@ import numpy as np
 from backend.label_plan import LabelSpec, OutputControl
 from backend.regions import segment_to_regions
 from backend.settings import Settings
-from models import Segment
-
-SAME_OBJECT_IOU = 0.8
-"""Two masks of one control that overlap more than this claim one object; the better one stays."""
+from models import SAME_OBJECT_IOU, Segment
 
 Region = dict[str, Any]
 """One region as Label Studio stores it."""

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from models.answer import Evidence, Judged, JudgingEngine
+    from models.answer import SAME_OBJECT_IOU, Evidence, Judged, JudgingEngine
     from models.before_after import write_before_after
     from models.checkpoints.convert import convert_checkpoint
     from models.checkpoints.registry import Checkpoint, Profile, Registry, RegistryError, UpstreamPart, read_registry
@@ -109,6 +109,7 @@ _HOME_OF = {
     "Results": "models.results.document",
     "RgbImage": "models.types",
     "RowWriter": "models.results.document",
+    "SAME_OBJECT_IOU": "models.answer",
     "Sample": "models.data.sample",
     "Segment": "models.types",
     "Selection": "models.dataset_evaluation",
@@ -170,6 +171,7 @@ __all__ = [
     "EVALUATION_TASKS",
     "PHOTOGRAPH_RECIPES",
     "REPORTED_SPLITS",
+    "SAME_OBJECT_IOU",
     "BoolMask",
     "Box",
     "Category",

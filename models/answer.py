@@ -12,7 +12,7 @@ from models.metrics import Overlap
 from models.types import BoolMask, RgbImage, Segment
 
 SAME_OBJECT_IOU = 0.8
-"""Of two segments of one answer that overlap more than this, the surer one stays."""
+"""Two masks of one answer, or of one control in Label Studio, that overlap more than this are of one object; the surer one stays."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
