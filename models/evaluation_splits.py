@@ -11,13 +11,11 @@ import numpy as np
 
 from models.data.emoji_scenes import SPLITS, SceneSet, build_bank, generate, sample_expressions
 from models.data.emoji_scenes.dataset import GENERATOR_VERSION
-from models.data.emoji_scenes.grammar import JOINED, JOINED_TWICE
-from models.data.emoji_scenes.grammar import Expression as DrawnExpression
 from models.data.emoji_scenes.meta import SceneMeta
 from models.engine import Engine
 from models.evaluation import Asked, Expression, PromptMetrics, Sample, add_answers, add_prompts, ask_expressions
 from models.figures import Figures, SplitScores
-from models.metrics import PART_OF, ReferringMetrics
+from models.metrics import ReferringMetrics
 
 REPORTED_SPLITS: Mapping[str, str] = MappingProxyType(
     {
@@ -30,9 +28,6 @@ REPORTED_SPLITS: Mapping[str, str] = MappingProxyType(
 )
 """Name in tables -> name of the scenes' split: unseen scenes; unseen pairs of attribute and class; pairs that training has, but drawn and
 asked for in the way of the unseen, to compare those with; unseen backgrounds; unseen artwork."""
-
-SOMETIMES_JOINED = ("color", "multi", "size", "spatial")
-"""Kinds of which some expressions join an attribute and a class."""
 
 OnAnswers = Callable[[Sample, list[Asked]], None]
 
@@ -103,23 +98,11 @@ def scene_samples(scenes: SceneSet, per_scene: int = EXPRESSIONS_PER_SCENE, seed
         image, ids = scenes.image(index)[:height, :width], scenes.ids(index)[:height, :width]
         rng = np.random.default_rng([seed, zlib.crc32(split.encode()), index])
         expressions = tuple(
-            Expression(drawn.text, _kind(drawn), np.isin(ids, drawn.targets), _names(meta, drawn.targets))
+            Expression(drawn.text, drawn.kind, np.isin(ids, drawn.targets), _names(meta, drawn.targets))
             for drawn in sample_expressions(meta, rng, per_scene, split)
         )
         objects = tuple(ids == one.id for one in meta.objects)
         yield Sample(f"{split}/{index}", np.ascontiguousarray(image), expressions, objects)
-
-
-def _kind(drawn: DrawnExpression) -> str:
-    """Of kinds that need not join an attribute and a class, those that do are rows of their own: unseen pairs have no others.
-
-    "the red car" joins, "the red object" does not and is easier; "the red and the blue car" joins twice, is harder than "all red cars", and
-    is three quarters of what can be said of several with an unseen pair, but a third of what can be said of several with any. Set beside
-    all of a kind, unseen pairs would look worse than they are.
-    """
-    if not drawn.pairs or drawn.kind not in SOMETIMES_JOINED:
-        return drawn.kind
-    return f"{drawn.kind}{PART_OF}{JOINED if len(drawn.pairs) == 1 else JOINED_TWICE}"
 
 
 def _names(meta: SceneMeta, targets: Sequence[int]) -> tuple[str, ...]:

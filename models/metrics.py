@@ -26,17 +26,14 @@ from models.types import BoolMask
 
 PRECISION_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 ALL_KINDS = "all"
-PART_OF = "/"
-"""Stands in a kind that is part of another: ``multi/joined`` counts in the row ``multi`` and in a row of its own."""
 
 Item = TypeVar("Item")
 
 
 def by_kind(items: Sequence[Item], kind_of: Callable[[Item], str]) -> dict[str, Sequence[Item]]:
     """All items as :data:`ALL_KINDS`, then those of each kind in alphabetical order."""
-    rows_of = {kind: {kind, kind.split(PART_OF)[0]} for kind in map(kind_of, items)}
-    rows = sorted(set().union(*rows_of.values()))
-    return {ALL_KINDS: items, **{row: [item for item in items if row in rows_of[kind_of(item)]] for row in rows}}
+    kinds = sorted({kind_of(item) for item in items})
+    return {ALL_KINDS: items, **{kind: [item for item in items if kind_of(item) == kind] for kind in kinds}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +151,7 @@ class ReferringMetrics:
         Args:
             prediction: bool ``[H, W]``, the union of all segments returned; empty when none was.
             truth: bool ``[H, W]``, the union of all objects referred to; empty for a no-target expression.
-            kind: row of the table, for example ``spatial``; see :data:`PART_OF`.
+            kind: row of the table, for example ``spatial``.
             ungated: bool ``[H, W]``, the mask before the engine's decision whether anything is there.
             group: what names the image; expressions of one image are resampled together in confidence intervals.
         """

@@ -17,7 +17,7 @@ from tools.label_studio_server import ROOT
 CONFIGS = ROOT / "annotation_configs"
 MAX_ROUNDS = 5
 EXPRESSIONS_PER_SCENE = 3
-SHOWN_KINDS = ("color", "name_color", "name", "spatial", "size", "multi")
+SHOWN_KINDS = ("color", "name_color", "name", "spatial", "size", "multi", "multi_color")
 """Kinds of expression that the shipped model is good at, the best first; its card says how it does on the others."""
 
 Asks = Literal["words of the task", "labels", "typed words"]

@@ -30,7 +30,9 @@ FLOOR_SEED = 7
 SHOWN_KINDS = (
     "name",
     "color",
+    "color_only",
     "multi",
+    "multi_color",
     "spatial",
     "name_color",
     "size",

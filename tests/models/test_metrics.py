@@ -57,17 +57,6 @@ def test_each_kind_has_a_row_of_its_own(hand_made):
     assert table["name"].n_acc is None
 
 
-def test_a_part_of_a_kind_counts_in_the_kind_and_in_a_row_of_its_own():
-    metrics = ReferringMetrics()
-    metrics.add(row_mask(0, 10), row_mask(0, 10), "multi")
-    metrics.add(row_mask(0, 5), row_mask(0, 10), "multi/joined")
-    table = metrics.table()
-    assert list(table) == [ALL_KINDS, "multi", "multi/joined"]
-    assert [table[row].n for row in table] == [2, 2, 1]
-    assert table["multi"].targets.miou == pytest.approx(0.75)
-    assert table["multi/joined"].targets.miou == pytest.approx(0.5)
-
-
 def test_a_perfect_mask_is_no_hit_for_n_acc():
     metrics = ReferringMetrics()
     metrics.add(row_mask(0, 10), row_mask(0, 10), "name")

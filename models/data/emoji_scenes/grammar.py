@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -23,12 +22,10 @@ KIND_WEIGHTS: Mapping[str, float] = MappingProxyType({
     "category": 4.0, "none_absent": 20.0, "none_attribute": 8.0,
 })  # fmt: skip
 """Kind -> how often it is drawn where a scene has it; kinds that few scenes have weigh more."""
+DRAWN_WITH: Mapping[str, str] = MappingProxyType({"color_only": "color", "multi_color": "multi"})
+"""Kinds that are drawn as part of another: "the red object", which names nothing, and "all red cars", which join a colour and a name."""
 
-KINDS: tuple[str, ...] = tuple(KIND_WEIGHTS)
-JOINED = "joined"
-"""Names the part of a kind whose expressions join an attribute and a class."""
-JOINED_TWICE = "joined_twice"
-"""The same of those that join two or more."""
+KINDS: tuple[str, ...] = (*KIND_WEIGHTS, *DRAWN_WITH)
 NO_TARGET_KINDS: tuple[str, ...] = ("none_absent", "none_attribute")
 
 _MAKERS: Mapping[str, Callable[[SceneView, np.random.Generator], Iterable[Meaning]]] = MappingProxyType(
@@ -89,7 +86,7 @@ def expressions(scene_meta: SceneMeta, rng: np.random.Generator, split: str) -> 
         ValueError: the split is unknown.
     """
     speaker = _Speaker(scene_meta, rng, split)
-    return [_word(meaning, rng) for kind in KINDS for meaning in speaker.meanings(kind)]
+    return [_word(meaning, rng) for kind in KIND_WEIGHTS for meaning in speaker.meanings(kind)]
 
 
 def sample_expressions(
@@ -102,8 +99,8 @@ def sample_expressions(
         rng: decides everything.
         n: how many; texts differ where the scene gives so many, else fewer come back (none at all only where nothing can be said).
         split: as for :func:`expressions`.
-        weights: of the kinds; those of the reported splits when left out. ``multi/joined``, if it is there, is a factor on those of the
-            kind ``multi`` that join a colour and a class, ``multi/joined_twice`` another one on those that do so twice.
+        weights: of the kinds; those of the reported splits when left out. That of a kind that is :data:`DRAWN_WITH` another is a factor
+            among its meanings, 1 when left out.
 
     Raises:
         ValueError: the split is unknown.
@@ -138,20 +135,22 @@ class _Speaker:
 
     def draw(self) -> Meaning | None:
         """A meaning by the weights; ``None`` when nothing can be said."""
-        with_target = [kind for kind in KINDS if kind not in NO_TARGET_KINDS]
+        with_target = [kind for kind in KIND_WEIGHTS if kind not in NO_TARGET_KINDS]
         first, second = (NO_TARGET_KINDS, with_target) if self._rng.random() < NO_TARGET_SHARE else (with_target, NO_TARGET_KINDS)
         return self._draw_among(list(first)) or self._draw_among(list(second))
 
     def _draw_among(self, kinds: list[str]) -> Meaning | None:
         while kinds:
             kind = kinds[_pick(self._rng, [self._weights[kind] for kind in kinds])]
-            factors = (1.0, self._weights.get(f"{kind}/{JOINED}", 1.0), self._weights.get(f"{kind}/{JOINED_TWICE}", 1.0))
-            weights = [meaning.weight * math.prod(factors[: len(meaning.pairs) + 1]) for meaning in self.meanings(kind)]
+            weights = [meaning.weight * self._factor(meaning) for meaning in self.meanings(kind)]
             if not any(weights):
                 kinds.remove(kind)
             elif self._rng.random() < sum(weights):  # a kind with rare meanings only is itself drawn rarely
                 return self.meanings(kind)[_pick(self._rng, weights)]
         return None
+
+    def _factor(self, meaning: Meaning) -> float:
+        return self._weights.get(meaning.kind, 1.0) if meaning.kind in DRAWN_WITH else 1.0
 
 
 def _word(meaning: Meaning, rng: np.random.Generator) -> Expression:

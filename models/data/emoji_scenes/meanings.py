@@ -45,7 +45,7 @@ def color_meanings(view: SceneView) -> Meanings:
         others = [o for o in view.objects if o is not item]
         if item.color and others and view.can_be_meant(item) and all(clearly_lacks(o, item.color) for o in others):
             slots = {"c": words_for_color(item.color)}
-            yield Meaning("color", (item.id,), wording.COLOR_ONLY_TEMPLATES, slots, weight=0.25)
+            yield Meaning("color_only", (item.id,), wording.COLOR_ONLY_TEMPLATES, slots, weight=0.25)
 
 
 def size_meanings(view: SceneView) -> Meanings:
@@ -107,7 +107,7 @@ def multi_meanings(view: SceneView) -> Meanings:
         for color, colored in _colored_subgroups(group).items():
             templates = wording.UNCOUNTED_COLOR_MULTI_TEMPLATES if name in NO_COUNT else wording.COLOR_MULTI_TEMPLATES
             slots = {**noun(name), "c": words_for_color(color)}
-            yield Meaning("multi", _ids(colored), templates, slots, (("color", color, name),))
+            yield Meaning("multi_color", _ids(colored), templates, slots, (("color", color, name),))
     yield from _joined(view)
     if len(view.objects) > 1 and view.can_be_meant(*view.objects):
         yield Meaning("multi", _ids(view.objects), wording.EVERYTHING_TEMPLATES, weight=0.15)
@@ -232,4 +232,4 @@ def _joined(view: SceneView) -> Meanings:
     for red, blue in combinations(color_meanings(view), 2):
         if red.pairs and blue.pairs and red.pairs[0][2] == blue.pairs[0][2]:
             slots = {**red.slots, "c2": blue.slots["c"]}
-            yield Meaning("multi", red.targets + blue.targets, wording.JOIN_COLOR_TEMPLATES, slots, red.pairs + blue.pairs, 0.5)
+            yield Meaning("multi_color", red.targets + blue.targets, wording.JOIN_COLOR_TEMPLATES, slots, red.pairs + blue.pairs, 0.5)

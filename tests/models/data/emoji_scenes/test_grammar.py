@@ -137,24 +137,21 @@ def test_sampled_expressions_differ_and_some_mean_nothing(scenes):
     assert absent == pytest.approx(0.28, abs=0.05)
 
 
-def test_groups_of_a_colour_can_be_said_more_often_within_their_kind(scenes):
-    def share(weights):
-        drawn = [sample_expressions(scene.meta, np.random.default_rng(8), 8, "train", weights) for scene in scenes]
-        groups = [one for each in drawn for one in each if one.kind == "multi"]
-        return len(groups), np.mean([bool(one.pairs) for one in groups])
+def test_groups_of_a_colour_can_be_said_more_often_among_those_that_mean_several(scenes):
+    def drawn(weights):
+        texts = [sample_expressions(scene.meta, np.random.default_rng(8), 8, "train", weights) for scene in scenes]
+        kinds = [one.kind for each in texts for one in each]
+        return kinds.count("multi"), kinds.count("multi_color")
 
-    (usual, rare), (still, often) = share(KIND_WEIGHTS), share({**KIND_WEIGHTS, "multi/joined": 5.0})
+    (plain, rare), (fewer, often) = drawn(KIND_WEIGHTS), drawn({**KIND_WEIGHTS, "multi_color": 5.0})
     assert often > 2 * rare > 0
-    assert still == pytest.approx(usual, rel=0.3)
+    assert fewer + often == pytest.approx(plain + rare, rel=0.3)
 
 
-def test_two_groups_at_once_can_be_left_unsaid(scenes):
-    def said_twice(weights):
-        drawn = [sample_expressions(scene.meta, np.random.default_rng(8), 8, "train", weights) for scene in scenes]
-        return sum(one.kind == "multi" and len(one.pairs) > 1 for each in drawn for one in each)
-
-    assert said_twice({**KIND_WEIGHTS, "multi/joined": 5.0}) > 0
-    assert said_twice({**KIND_WEIGHTS, "multi/joined": 5.0, "multi/joined_twice": 0.0}) == 0
+def test_kinds_tell_whether_a_colour_joins_a_name(scenes):
+    said = [one for scene in scenes for one in expressions(scene.meta, np.random.default_rng(8), "train")]
+    joins = {kind: {bool(one.pairs) for one in said if one.kind == kind} for kind in ("color", "multi_color", "color_only", "multi")}
+    assert joins == {"color": {True}, "multi_color": {True}, "color_only": {False}, "multi": {False}}
 
 
 def test_an_expression_knows_which_classes_it_names():
