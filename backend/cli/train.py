@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,10 @@ from backend.errors import BadRequest
 
 train = typer.Typer(no_args_is_help=True, help="Train models, and watch the jobs that do.")
 
+RANK = "RANK"
+"""Where ``torchrun`` tells a process its number."""
 RUN_HELP = "Folder of checkpoints, logs and, in the end, weights; an unfinished run there goes on."
+PROCESSES_HELP = "Processes that share every step; on a CPU, one for each core is soonest done. A number that divides the batch."
 DATA_HELP = "Folder of the generated scenes; made when missing (needs npm for the glyphs, and 10 GB)."
 
 
@@ -29,15 +33,16 @@ def _train() -> None:
 def tiny(
     run: Annotated[Path, typer.Option(help=RUN_HELP)] = Path("runs/tiny"),
     data: Annotated[Path, typer.Option(help=DATA_HELP)] = Path("runs/scenes"),
-    until: Annotated[str | None, typer.Option(help="Last stage to run: clip, sam, prompt, joint, names, ...", show_default="all")] = None,
-    threads: Annotated[int, typer.Option(min=0, help="Threads to compute with; 0 leaves the choice to torch.")] = 0,
+    until: Annotated[str | None, typer.Option(help="Last stage to run: clip, sam, prompt or joint.", show_default="all")] = None,
+    processes: Annotated[int, typer.Option(min=1, help=PROCESSES_HELP)] = 1,
 ) -> None:
-    """Train the tiny model on generated emoji scenes: some ten hours on two cores, resumable after a kill; torchrun shares the steps."""
+    """Train the tiny model on generated emoji scenes: three hours by two processes on two cores; resumable after a kill."""
+    _share_steps(processes)
     from models import train_tiny  # loads torch
 
     console = _console()
     with _progress(console) as report, _one_line():
-        result = train_tiny(data, run, until=until, threads=threads, report=report)
+        result = train_tiny(data, run, until=until, report=report)
     if result.weights is None:
         console.print(f"stage {until} is done; checkpoints are in {run}")
     else:
@@ -51,14 +56,15 @@ def sam_mi(
     data: Annotated[Path, typer.Option(help=DATA_HELP)] = Path("runs/scenes"),
     steps: Annotated[int | None, typer.Option(min=1, help="Fewer or more steps than the recipe says; a run keeps its number.")] = None,
     without: Annotated[list[str] | None, typer.Option(help="low or high: a half of the mask injection left out, for ablations.")] = None,
-    threads: Annotated[int, typer.Option(min=0, help="Threads to compute with; 0 leaves the choice to torch.")] = 0,
+    processes: Annotated[int, typer.Option(min=1, help=PROCESSES_HELP)] = 1,
 ) -> None:
-    """Train the network for label lists on generated emoji scenes, behind finished weights; resumable, and shared by torchrun."""
+    """Train the network for label lists on generated emoji scenes, behind finished weights; resumable after a kill."""
+    _share_steps(processes)
     from models import train_sam_mi  # loads torch
 
     console = _console()
     with _progress(console) as report, _one_line():
-        result = train_sam_mi(data, run, base=base, steps=steps, without=tuple(without or ()), threads=threads, report=report)
+        result = train_sam_mi(data, run, base=base, steps=steps, without=tuple(without or ()), report=report)
     console.print(f"weights are in {result.weights}; try them with: wordmask propose IMAGE --labels cat,car --profile {result.weights}")
 
 
@@ -83,9 +89,16 @@ def photographs(
     console.print(f"weights are in {result.weights}; measure them with: wordmask evaluate --dataset FOLDER --profile {result.weights}")
 
 
+def _share_steps(processes: int) -> None:
+    """Become ``torchrun``, which starts this command ``processes`` times; nothing where that has happened."""
+    if processes > 1 and RANK not in os.environ:
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "--"]
+        os.execv(sys.executable, [sys.executable, *torchrun, *sys.argv])  # noqa: S606 (this command again)
+
+
 def _console() -> Console:
-    """Of the processes that share the steps (``torchrun`` numbers them) the first one speaks."""
-    return Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
+    """Of the processes that share the steps the first one speaks."""
+    return Console(stderr=True, quiet=os.environ.get(RANK, "0") != "0")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from models.answer import ScoredEngine
 from models.evaluation import Sample
+from models.phrase_parts import parts_of
 
 KEPT_TARGETS = 0.958
 """Share of phrases with a target that must still be answered: a mask that never appears annoys more than one to delete."""
@@ -17,19 +18,21 @@ KEPT_TARGETS = 0.958
 def calibrate_presence(engine: ScoredEngine, samples: Iterable[Sample]) -> float:
     """The highest presence threshold that still answers :data:`KEPT_TARGETS` of the phrases that have a target.
 
+    Phrases for several things have no say: any of their parts gets them a mask, and counting them would ask more of all others.
+
     Args:
         engine: its own threshold does not matter.
         samples: scenes with expressions, some with a target.
 
     Raises:
-        ValueError: no expression has a target.
+        ValueError: there is no such phrase.
     """
     present: list[float] = []
     for sample in samples:
-        answers = engine.segment_scored(sample.image, [expression.text for expression in sample.expressions])
-        present += [a.presence for a, expression in zip(answers, sample.expressions, strict=True) if expression.mask.any()]
+        asked = [one.text for one in sample.expressions if one.mask.any() and len(parts_of(one.text)) == 1]
+        present += [answer.presence for answer in engine.segment_scored(sample.image, asked)]
     if not present:
-        raise ValueError("found no expression with a target among the calibration samples; use a split that has some")
+        raise ValueError("found no expression for one target among the calibration samples; use a split that has some")
     return presence_threshold(np.array(present))
 
 

@@ -1,4 +1,4 @@
-"""The stages in which CLIP learns names and colours, patch by patch: both towers, then the image tower alone, twice.
+"""The stage in which CLIP learns names and colours, patch by patch.
 
 Every patch that an object covers must be closest to the text of the object's name among all names, and, where the object has one, to the
 word of its colour among all colours; patches of the background must be far from every name. The text tower learns along, in the words
@@ -29,20 +29,24 @@ COLOUR_WEIGHT = 0.3
 class ClipStage:
     """Dense contrastive training of both towers.
 
+    Whether something purple is one of the classes that no purple thing of training is, is not asked, nor whether one of these is purple
+    (:func:`asked_only`). A network that is told so concludes that what is purple is no truck. What an object of two hues shows here and
+    there is asked: a truck may be purple in part.
+
     Args:
         config: schedule.
-        sampler: batches of scenes with patch labels.
+        sampler: batches of scenes with patch labels, in many colours.
         label_text: the texts of all names and colours.
+        kept_apart: bool ``[colours, classes]``.
     """
 
     name = "clip"
-    kept_apart: Tensor | None = None
-    """See :func:`patch_text_loss`."""
 
-    def __init__(self, config: StageConfig, sampler: SceneSampler, label_text: LabelText) -> None:
+    def __init__(self, config: StageConfig, sampler: SceneSampler, label_text: LabelText, kept_apart: Tensor) -> None:
         self.config = config
         self.sampler = sampler
         self.label_text = label_text
+        self.kept_apart = kept_apart
 
     def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
         return [(list(model.clip.parameters()), 1.0)]
@@ -55,50 +59,6 @@ class ClipStage:
         batch = self.sampler.batch(rng, self.config.batch_size)
         tokens = model.clip.encode_patches(batch.clip_image)
         return patch_text_loss(model, tokens[:, 1:], batch, self.label_text.sample(rng), self.kept_apart)
-
-
-class NamesStage(ClipStage):
-    """CLIP's image tower learns on behind its stem. What has learned to read text stays as it is, and so does its meaning.
-
-    A head that reads the tower has to be trained after it: see :class:`models.training.prompt_stage.HeadStage`.
-    """
-
-    name = "names"
-
-    def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
-        visual = model.clip.visual
-        return [([*visual.transformer.parameters(), *visual.ln_post.parameters(), visual.proj], 1.0)]
-
-    def set_mode(self, model: SspSam) -> None:
-        model.eval()  # the stem's norms must not move
-
-
-class HuesStage(ClipStage):
-    """CLIP's whole image tower learns names that do not hang on colours. What reads text stays as it is.
-
-    Its stem, too: what follows can no longer tell a colour from a class that training showed in it. And whether something purple is one of
-    the classes that no purple thing of training is, is not asked, nor whether one of these is purple: see :func:`asked_only`. What an
-    object of two hues shows here and there is asked: a truck may be purple in part.
-
-    Args:
-        config: schedule.
-        sampler: batches of scenes with patch labels, in many colours.
-        label_text: the texts of all names and colours.
-        kept_apart: bool ``[colours, classes]``.
-    """
-
-    name = "hues"
-
-    def __init__(self, config: StageConfig, sampler: SceneSampler, label_text: LabelText, kept_apart: Tensor) -> None:
-        super().__init__(config, sampler, label_text)
-        self.kept_apart = kept_apart
-
-    def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
-        return [(list(model.clip.visual.parameters()), 1.0)]
-
-    def set_mode(self, model: SspSam) -> None:
-        model.eval()
-        model.clip.visual.train()
 
 
 class LabelText:
@@ -132,7 +92,7 @@ class LabelText:
 
 
 def patch_text_loss(
-    model: SspSam, patches: Tensor, batch: SceneBatch, label_ids: Tensor, kept_apart: Tensor | None = None
+    model: SspSam, patches: Tensor, batch: SceneBatch, label_ids: Tensor, kept_apart: Tensor
 ) -> tuple[Tensor, dict[str, float]]:
     """The loss of these stages, also kept up as a side loss by others.
 
@@ -152,9 +112,8 @@ def patch_text_loss(
     colour_target = colour.where(has_colour, part_colour)
     on_object = (target >= 0) & (target < classes)
     names, colours = cosine[:, :classes], cosine[:, classes:]
-    if kept_apart is not None:
-        names = asked_only(names, kept_apart, colour, has_colour, target)
-        colours = asked_only(colours, kept_apart.T, target, on_object & has_colour, colour)
+    names = asked_only(names, kept_apart, colour, has_colour, target)
+    colours = asked_only(colours, kept_apart.T, target, on_object & has_colour, colour)
     name_loss, name_logits = naming_loss(names, scale, target)
     colour_loss = F.cross_entropy(scale * colours, colour_target, ignore_index=IGNORED)
     with torch.no_grad():

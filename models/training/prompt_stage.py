@@ -1,4 +1,4 @@
-"""The stages in which the head turns phrases into prompts: on frozen encoders, with everything together, alone, and with SAM."""
+"""The stages in which the head turns phrases into prompts: on frozen encoders, then with all but CLIP's image tower."""
 
 from __future__ import annotations
 
@@ -30,25 +30,12 @@ SMALLEST_PATCH_AREA = 4.0
 PRESENCE_WEIGHT = 1.0
 BOX_WEIGHT = 0.2
 NAMING_WEIGHT = 0.5
-"""The naming loss of the first stage goes on, so that the text tower keeps its names while it learns sentences."""
 CLICK_WEIGHT = 1.0
 """The click loss of the second stage goes on in the joint stage, so that the decoder keeps its clicks and boxes."""
-HARD_KINDS = {"size": 2.5, "spatial": 1.5, "relation": 1.2}
-"""How much more often the joint stage draws these kinds than the reported splits do: names are learned long before comparisons are."""
-JOINT_KIND_WEIGHTS = {kind: weight * HARD_KINDS.get(kind, 1.0) for kind, weight in KIND_WEIGHTS.items()}
-LAST_KINDS = {"multi": 2.5, "name": 2.0, "size": 1.5, "ordinal": 0.5, "color": 1.3, "name_color": 1.5, "category": 1.5}
-"""The same for later stages, in which the head reads better names."""
-LAST_KIND_WEIGHTS = {kind: weight * LAST_KINDS.get(kind, 1.0) for kind, weight in KIND_WEIGHTS.items()} | {"multi/joined": 4.0}
-"""Only one in twenty of the kind ``multi`` would name a colour."""
-GROUPS_KIND_WEIGHTS = LAST_KIND_WEIGHTS | {"multi/joined": 12.0}
-"""Two colours at once are what is found least of all that means several, those of one colour if training never joined it to the name."""
-SEVERAL_KIND_WEIGHTS = LAST_KIND_WEIGHTS | {"multi": 2 * LAST_KIND_WEIGHTS["multi"], "multi/joined": 6.0}
-"""Whatever means several, most often."""
-SETTLE_KIND_WEIGHTS = LAST_KIND_WEIGHTS | {
-    "color": 2 * LAST_KIND_WEIGHTS["color"], "name_color": 1.3 * LAST_KIND_WEIGHTS["name_color"], "multi/joined": 16.0,
-    "multi/joined_twice": 0.0,
-}  # fmt: skip
-"""Colours that tell things of one name apart, most often; two groups at once never, as the engine asks for each by itself."""
+EMPHASIS = {"name": 1.5, "name_color": 1.8, "color": 2.0, "size": 2.0, "spatial": 1.3, "ordinal": 0.7, "multi": 2.0, "category": 1.5}
+"""How much more often these kinds are asked than the reported splits do: what tells things of one name apart needs most practice."""
+TRAINING_KIND_WEIGHTS = {kind: weight * EMPHASIS.get(kind, 1.0) for kind, weight in KIND_WEIGHTS.items()} | {"multi_color": 10.0}
+"""Of what means several, one in twenty would name a colour."""
 
 
 class ExpressionBatch(NamedTuple):
@@ -132,24 +119,30 @@ def _relative_box(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     return box
 
 
-class HeadStage:
-    """The head alone learns. Images and words are read as before, so what else reads them, SAM-MI, need not learn anew.
+class PromptStage:
+    """The head and the text tower learn; the image encoders are frozen.
 
-    SAM's mask decoder is frozen, too: where it learned along without clicks, it forgot them (IoU .75 to .68 within 370 steps), and with
-    them the language of prompts that the head is to learn.
+    So is SAM's mask decoder: where it learned along without clicks, it forgot them (IoU .75 to .68 within 370 steps), and with them the
+    language of prompts that the head is to learn.
 
     Args:
         config: schedule.
         sampler: expressions.
-        name: of the stage; its log and its random numbers go by it.
+        label_text: names and colours for the naming loss.
+        kept_apart: bool ``[colours, classes]``, as of :class:`models.training.clip_stage.ClipStage`.
     """
 
-    def __init__(self, config: StageConfig, sampler: ExpressionSampler, name: str = "head") -> None:
-        self.config, self.name = config, name
+    name = "prompt"
+    text_rate = 0.3
+    """On the rate of the head: the text tower has its names already."""
+
+    def __init__(self, config: StageConfig, sampler: ExpressionSampler, label_text: LabelText, kept_apart: Tensor) -> None:
+        self.config = config
         self.sampler = sampler
+        self.label_text, self.kept_apart = label_text, kept_apart
 
     def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
-        return [(trainable_head(model), 1.0)]
+        return [(trainable_head(model), 1.0), (text_tower(model), self.text_rate)]
 
     def set_mode(self, model: SspSam) -> None:
         model.train()
@@ -169,54 +162,43 @@ class HeadStage:
         self, model: SspSam, features: ImageFeatures, batch: ExpressionBatch, rng: np.random.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """The loss on scenes that are encoded already."""
-        return expression_loss(model, features, batch)
+        loss, figures = expression_loss(model, features, batch)
+        # The naming loss of the first stage goes on, so that the text tower keeps its names while it learns sentences.
+        label_ids = self.label_text.sample(rng)
+        naming, naming_figures = patch_text_loss(model, features.clip_tokens[:, 1:], batch.scenes, label_ids, self.kept_apart)
+        return loss + NAMING_WEIGHT * naming, {**figures, "name_accuracy": naming_figures["name_accuracy"]}
 
 
-class PromptStage(HeadStage):
-    """The head and the text tower learn; the image encoders are frozen.
+class JointStage(PromptStage):
+    """Everything learns but CLIP's image tower, SAM's encoder slowly, with the click loss kept up.
+
+    The tower has been trained longest. In a trial where it learned along, the share of patches that it named right fell from .67 to .52
+    within sixty steps.
 
     Args:
         config: schedule.
         sampler: expressions.
         label_text: names and colours for the naming loss.
+        kept_apart: bool ``[colours, classes]``, as of :class:`models.training.clip_stage.ClipStage`.
+        clicks: the click stage, whose loss is added on its own prompts.
     """
 
-    def __init__(self, config: StageConfig, sampler: ExpressionSampler, label_text: LabelText) -> None:
-        super().__init__(config, sampler, "prompt")
-        self.label_text = label_text
-
-    def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
-        return [(trainable_head(model), 1.0), (text_tower(model), 0.3)]
-
-    def loss_on(
-        self, model: SspSam, features: ImageFeatures, batch: ExpressionBatch, rng: np.random.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
-        loss, figures = super().loss_on(model, features, batch, rng)
-        naming, naming_figures = naming_side_loss(model, features, batch, self.label_text, rng)
-        return loss + naming, {**figures, **naming_figures}
-
-
-class LastStage(HeadStage):
-    """The head and SAM learn, its encoder slowly, with the click loss kept up; what reads names stays as it is.
-
-    Args:
-        config: schedule.
-        sampler: expressions.
-        clicks: the click stage, whose loss is added on its own (smaller) batch.
-        name: of the stage; its log and its random numbers go by it.
-    """
-
-    encoder_rate = 0.5
+    name = "joint"
+    text_rate = 1.0
+    encoder_rate = 0.7
     """On the rate of the rest: SAM's encoder has learned its part in the stage before."""
 
-    def __init__(self, config: StageConfig, sampler: ExpressionSampler, clicks: SamStage, name: str = "last") -> None:
-        super().__init__(config, sampler, name)
+    def __init__(
+        self, config: StageConfig, sampler: ExpressionSampler, label_text: LabelText, kept_apart: Tensor, clicks: SamStage
+    ) -> None:
+        super().__init__(config, sampler, label_text, kept_apart)
         self.clicks = clicks
 
     def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
         prompt_encoder = [p for name, p in model.sam.prompt_encoder.named_parameters() if "mask_downscaling" not in name]
-        rest = [*trainable_head(model), *model.sam.mask_decoder.parameters(), *prompt_encoder]
-        return [(rest, 1.0), (list(model.sam.image_encoder.parameters()), self.encoder_rate)]
+        decoder = [*model.sam.mask_decoder.parameters(), *prompt_encoder]
+        encoder = list(model.sam.image_encoder.parameters())
+        return [*super().parameter_groups(model), (decoder, 1.0), (encoder, self.encoder_rate)]
 
     def set_mode(self, model: SspSam) -> None:
         model.train()
@@ -233,44 +215,6 @@ class LastStage(HeadStage):
         loss, figures = super().loss_on(model, features, batch, rng)
         click_loss, click_figures = self.clicks.loss_on(model, features.sam, batch.scenes.ids, rng)
         return loss + CLICK_WEIGHT * click_loss, {**figures, "click_iou": click_figures["mask_iou"]}
-
-
-class JointStage(LastStage):
-    """Everything learns but CLIP's image tower.
-
-    The tower has been trained longest. In a trial where it learned along, the share of patches that it named right fell from .67 to .52
-    within sixty steps.
-
-    Args:
-        config: schedule.
-        sampler: expressions.
-        label_text: names and colours for the naming loss.
-        clicks: the click stage.
-    """
-
-    encoder_rate = 0.7
-
-    def __init__(self, config: StageConfig, sampler: ExpressionSampler, label_text: LabelText, clicks: SamStage) -> None:
-        super().__init__(config, sampler, clicks, name="joint")
-        self.label_text = label_text
-
-    def parameter_groups(self, model: SspSam) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
-        return [*super().parameter_groups(model), (text_tower(model), 1.0)]
-
-    def loss_on(
-        self, model: SspSam, features: ImageFeatures, batch: ExpressionBatch, rng: np.random.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
-        loss, figures = super().loss_on(model, features, batch, rng)
-        naming, naming_figures = naming_side_loss(model, features, batch, self.label_text, rng)
-        return loss + naming, {**figures, **naming_figures}
-
-
-def naming_side_loss(
-    model: SspSam, features: ImageFeatures, batch: ExpressionBatch, label_text: LabelText, rng: np.random.Generator
-) -> tuple[Tensor, dict[str, float]]:
-    """The weighted naming loss of the first stage, for stages in which the text tower learns sentences."""
-    loss, figures = patch_text_loss(model, features.clip_tokens[:, 1:], batch.scenes, label_text.sample(rng))
-    return NAMING_WEIGHT * loss, {"name_accuracy": figures["name_accuracy"]}
 
 
 def text_tower(model: SspSam) -> list[nn.Parameter]:

@@ -112,7 +112,6 @@ def train_sam_mi(
     base: str | Path = "tiny",
     steps: int | None = None,
     without: Sequence[str] = (),
-    threads: int = 0,
     report: Report | None = None,
 ) -> TrainingRun:
     """Make the scenes, train the network, and write it into one folder with its base.
@@ -125,14 +124,11 @@ def train_sam_mi(
         base: profile or weights folder of the SSP-SAM to start from.
         steps: in place of the recipe's, for a shorter trial.
         without: halves of the injection that never open, see :class:`SamMiRecipe`.
-        threads: to compute with; 0 leaves the choice to torch.
         report: called with stage, step, steps and figures.
 
     Raises:
         ValueError: the base cannot be used, or the run folder is that of another recipe.
     """
-    if threads:
-        torch.set_num_threads(threads)
     unknown = sorted(set(without) - set(GATES))
     if unknown:
         raise ValueError(f"a network cannot be trained without {unknown[0]!r}; the parts that can be left out are {', '.join(GATES)}")

@@ -1,7 +1,10 @@
-"""``wordmask train photographs``: what cannot be trained is told in one line."""
+"""``wordmask train``: what cannot be trained is told in one line, and processes are started to share the steps."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +34,24 @@ def test_a_folder_that_is_no_set_of_label_maps_is_refused(tmp_path: Path) -> Non
     result = CliRunner().invoke(app, ["train", "photographs", str(tmp_path), "--base", "tiny", "--run", str(tmp_path / "run")])
     assert result.exit_code == 1
     assert "is no set of label maps" in result.stderr
+
+
+@pytest.mark.slow
+def test_processes_that_share_the_steps_run_the_same_command(tmp_path: Path) -> None:
+    wordmask = Path(sys.executable).with_name("wordmask")
+    command = [
+        wordmask,
+        "train",
+        "tiny",
+        "--data",
+        tmp_path / "scenes",
+        "--run",
+        tmp_path / "run",
+        "--until",
+        "dessert",
+        "--processes",
+        "2",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "200"})
+    assert done.returncode != 0
+    assert done.stderr.count("unknown stage 'dessert'; the stages are clip, sam, prompt, joint") == 2, "once by each process"

@@ -31,6 +31,14 @@ def test_phrases_without_a_target_have_no_say():
     assert calibrate_presence(SureEngine(), [sample((0.7, True), (0.1, False))]) == pytest.approx(0.7)
 
 
+def test_phrases_for_several_things_have_no_say():
+    there = np.ones((4, 4), bool)
+    several = Sample(
+        "one", np.zeros((4, 4, 3), np.uint8), tuple(Expression(text, "multi", there) for text in ("the dog and the cat", "0.7"))
+    )
+    assert calibrate_presence(SureEngine(), [several]) == pytest.approx(0.7)
+
+
 def test_scenes_without_any_target_are_refused():
-    with pytest.raises(ValueError, match="no expression with a target"):
+    with pytest.raises(ValueError, match="no expression for one target"):
         calibrate_presence(SureEngine(), [sample((0.7, False))])

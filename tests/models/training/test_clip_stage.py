@@ -74,4 +74,4 @@ def test_some_scenes_are_repainted_some_relit_and_some_stay():
     ids = np.zeros((256, 256), np.uint8)
     rng = np.random.default_rng(0)
     relit = sum(not np.array_equal(in_other_hues(image, ids, meta, rng)[0], image) for _ in range(200))
-    assert 30 < relit < 70, "one in four; without objects, nothing else changes"
+    assert 16 < relit < 48, "three in twenty; without objects, nothing else changes"
