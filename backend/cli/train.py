@@ -36,7 +36,7 @@ def tiny(
     until: Annotated[str | None, typer.Option(help="Last stage to run: clip, sam, prompt or joint.", show_default="all")] = None,
     processes: Annotated[int, typer.Option(min=1, help=PROCESSES_HELP)] = 1,
 ) -> None:
-    """Train the tiny model on generated emoji scenes: three hours by two processes on two cores; resumable after a kill."""
+    """Train the tiny model on generated emoji scenes, made for three hours by two processes on two cores; resumable after a kill."""
     _share_steps(processes)
     from models import train_tiny  # loads torch
 

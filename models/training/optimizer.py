@@ -17,8 +17,7 @@ class MuonAndAdamW:
     """Muon on some parameters, AdamW on the others, stepping together.
 
     Muon (Jordan et al., 2024; its rate scaled to AdamW's as in arXiv 2502.16982) makes of a matrix's gradient one that moves what the layer
-    says in all directions alike. The first stage of the tiny model, whose matrices start at random, comes with it in two steps as far as
-    with AdamW in three.
+    says in all directions alike: matrices that start at random learn sooner.
 
     Args:
         muon: groups of matrices, as torch's optimisers take them.
@@ -33,10 +32,10 @@ class MuonAndAdamW:
         """Those of both; what is written into them counts."""
         return [group for part in self._parts for group in part.param_groups]
 
-    def zero_grad(self, set_to_none: bool = True) -> None:
+    def zero_grad(self) -> None:
         """Forget all gradients."""
         for part in self._parts:
-            part.zero_grad(set_to_none)
+            part.zero_grad()
 
     def step(self) -> None:
         """Move every parameter that has a gradient."""

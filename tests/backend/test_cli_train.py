@@ -39,19 +39,8 @@ def test_a_folder_that_is_no_set_of_label_maps_is_refused(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_processes_that_share_the_steps_run_the_same_command(tmp_path: Path) -> None:
     wordmask = Path(sys.executable).with_name("wordmask")
-    command = [
-        wordmask,
-        "train",
-        "tiny",
-        "--data",
-        tmp_path / "scenes",
-        "--run",
-        tmp_path / "run",
-        "--until",
-        "dessert",
-        "--processes",
-        "2",
-    ]
+    folders = ["--data", tmp_path / "scenes", "--run", tmp_path / "run"]
+    command = [wordmask, "train", "tiny", *folders, "--until", "dessert", "--processes", "2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "200"})
     assert done.returncode != 0
     assert done.stderr.count("unknown stage 'dessert'; the stages are clip, sam, prompt, joint") == 2, "once by each process"

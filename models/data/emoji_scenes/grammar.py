@@ -22,10 +22,11 @@ KIND_WEIGHTS: Mapping[str, float] = MappingProxyType({
     "category": 4.0, "none_absent": 20.0, "none_attribute": 8.0,
 })  # fmt: skip
 """Kind -> how often it is drawn where a scene has it; kinds that few scenes have weigh more."""
-DRAWN_WITH: Mapping[str, str] = MappingProxyType({"color_only": "color", "multi_color": "multi"})
-"""Kinds that are drawn as part of another: "the red object", which names nothing, and "all red cars", which join a colour and a name."""
+DRAWN_WITH_OTHERS = ("color_only", "multi_color")
+"""Kinds that are drawn as part of ``color`` and ``multi``: "the red object", which names nothing, and "all red cars", which join a colour
+and a name."""
 
-KINDS: tuple[str, ...] = (*KIND_WEIGHTS, *DRAWN_WITH)
+KINDS: tuple[str, ...] = (*KIND_WEIGHTS, *DRAWN_WITH_OTHERS)
 NO_TARGET_KINDS: tuple[str, ...] = ("none_absent", "none_attribute")
 
 _MAKERS: Mapping[str, Callable[[SceneView, np.random.Generator], Iterable[Meaning]]] = MappingProxyType(
@@ -99,8 +100,8 @@ def sample_expressions(
         rng: decides everything.
         n: how many; texts differ where the scene gives so many, else fewer come back (none at all only where nothing can be said).
         split: as for :func:`expressions`.
-        weights: of the kinds; those of the reported splits when left out. That of a kind that is :data:`DRAWN_WITH` another is a factor
-            among its meanings, 1 when left out.
+        weights: of the kinds; those of the reported splits when left out. That of one of :data:`DRAWN_WITH_OTHERS` is a factor
+            among the meanings it is drawn with, 1 when left out.
 
     Raises:
         ValueError: the split is unknown.
@@ -150,7 +151,7 @@ class _Speaker:
         return None
 
     def _factor(self, meaning: Meaning) -> float:
-        return self._weights.get(meaning.kind, 1.0) if meaning.kind in DRAWN_WITH else 1.0
+        return self._weights.get(meaning.kind, 1.0) if meaning.kind in DRAWN_WITH_OTHERS else 1.0
 
 
 def _word(meaning: Meaning, rng: np.random.Generator) -> Expression:
