@@ -45,7 +45,9 @@ class SamMiRecipe:
     """Most labels compared in an image; those with the strongest cosines, as when the network is used."""
     without: tuple[str, ...] = ()
     """For ablations: halves of the injection, ``low`` or ``high``, that never open."""
-    stage: StageConfig = field(default_factory=lambda: StageConfig(steps=1500, batch_size=6, learning_rate=1e-3, warmup_steps=100))
+    stage: StageConfig = field(
+        default_factory=lambda: StageConfig(steps=1200, batch_size=6, learning_rate=1e-3, warmup_steps=50, optimizer="muon")
+    )
 
 
 def debug_recipe() -> SamMiRecipe:
