@@ -46,7 +46,7 @@ class SamMiRecipe:
     without: tuple[str, ...] = ()
     """For ablations: halves of the injection, ``low`` or ``high``, that never open."""
     stage: StageConfig = field(
-        default_factory=lambda: StageConfig(steps=1200, batch_size=6, learning_rate=1e-3, warmup_steps=50, optimizer="muon")
+        default_factory=lambda: StageConfig(steps=1100, batch_size=6, learning_rate=1e-3, warmup_steps=50, optimizer="muon")
     )
 
 
