@@ -36,7 +36,7 @@ def tiny(
     until: Annotated[str | None, typer.Option(help="Last stage to run: clip, sam, prompt or joint.", show_default="all")] = None,
     processes: Annotated[int, typer.Option(min=1, help=PROCESSES_HELP)] = 1,
 ) -> None:
-    """Train the tiny model on generated emoji scenes, made for three hours by two processes on two cores; resumable after a kill."""
+    """Train the tiny model on generated emoji scenes: less than three hours with two processes on two cores; resumable after a kill."""
     _share_steps(processes)
     from models import train_tiny  # loads torch
 
@@ -93,7 +93,10 @@ def _share_steps(processes: int) -> None:
     """Become ``torchrun``, which starts this command ``processes`` times; nothing where that has happened."""
     if processes > 1 and RANK not in os.environ:
         torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "--"]
-        os.execv(sys.executable, [sys.executable, *torchrun, *sys.argv])  # noqa: S606 (this command again)
+        threads = max(1, (os.cpu_count() or 1) // processes)
+        # Without the level, torch's remarks on its own parts run through the progress bars.
+        environment = {"OMP_NUM_THREADS": str(threads), "TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ}
+        os.execve(sys.executable, [sys.executable, *torchrun, *sys.argv], environment)  # noqa: S606 (this command again)
 
 
 def _console() -> Console:

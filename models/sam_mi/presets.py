@@ -100,8 +100,8 @@ def public_preset() -> Preset:
 def tiny_preset() -> Preset:
     """For the shipped model, measured on its validation scenes."""
     return Preset(
-        temperature=None, background_cosine=0.45, background_words=(), templates="plain", fewest_points=0, mask_tokens=(0,), mask_iou=0.2,
-        stability=0.2, correction=4.0, inject_masks=False, trained_correction=1.0, mask_agreement=0.6, trained_yes=0.35, close_labels=12,
+        temperature=None, background_cosine=0.35, background_words=(), templates="plain", fewest_points=0, mask_tokens=(0,), mask_iou=0.2,
+        stability=0.2, correction=4.0, inject_masks=False, trained_correction=1.0, mask_agreement=0.6, close_labels=12,
         close_probability=0.3,
     )  # fmt: skip
 

@@ -84,7 +84,7 @@ class SharedSteps:
         if self.processes == 1:
             return step
         ids = [self.device.index] if self.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(step, device_ids=ids, find_unused_parameters=True, broadcast_buffers=False)
+        return nn.parallel.DistributedDataParallel(step, device_ids=ids, find_unused_parameters=True)
 
     def mean(self, figures: Mapping[str, float]) -> dict[str, float]:
         """See :meth:`Hardware.mean`."""

@@ -1,4 +1,4 @@
-"""How the shipped model is made: four stages on emoji scenes, from nothing, made for three hours on two processors.
+"""How the shipped model is made: four stages on emoji scenes, from nothing, in less than three hours on two processors.
 
 1. ``clip``: names and colours, patch by patch, in scenes of every hue. 2. ``sam``: masks for clicks and boxes, from CLIP's encoder as a
 start. 3. ``prompt``: the head, on frozen encoders. 4. ``joint``: all but CLIP's image tower together. The stages are scheduled by step and
