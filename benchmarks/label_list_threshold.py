@@ -11,6 +11,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -70,7 +71,8 @@ def calibration_scenes(count: int, data: Path) -> SceneSet:
 
 def by_length(folder: WeightsFolder, scenes: SceneSet, cache: EmbeddingCache, of: str, value: float, length: int) -> dict[str, float]:
     """Figures of one threshold and one length of lists, in the mode that has the threshold."""
-    preset = replace(preset_for(str(folder.manifest["config"])), **{of: value})
+    changed: dict[str, Any] = {of: value}
+    preset = replace(preset_for(str(folder.manifest["config"])), **changed)
     engine = build_engine(folder, torch.device("cpu"), cache, preset=preset, trained=of == "trained_yes")
     return evaluate_short_lists(engine.propose, labelled_scenes(scenes, CLASSES), tuple(CLASSES), length)
 
