@@ -15,7 +15,7 @@ those of the browser too, which hold literal chunks and soft edges.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,11 @@ _HEADER_BITS = 32 + 5 + 4 * 4
 _PIECE = 2 ** _WIDTHS[3] // _CHANNELS
 """Pixels in the longest chunk that the format can hold."""
 
-_BLOCK_BYTES = 2**16
+_BLOCK_BYTES = 2**15
 """Bytes of a stream that are looked at together: bounds the memory of :func:`decode`, which takes some 30 times as much."""
+
+_BLOCK_RUNS = 2**15
+"""Runs that are written together, for the same reason; new memory costs more than the work on it, too."""
 
 _MAX_PIXELS = (2**32 - 1) // _CHANNELS
 
@@ -69,10 +72,12 @@ def encode(mask: npt.NDArray[np.bool_] | npt.NDArray[np.uint8]) -> list[int]:
             "compare with a threshold first"
         )
     lengths, words = _runs(np.ascontiguousarray(mask).ravel())
-    codes, n_bits = _header(mask.size)
-    codes = np.concatenate([codes, _CODES[lengths] | words])
-    n_bits = np.concatenate([n_bits, _CODE_BITS[lengths]])
-    return list(_pack(codes, n_bits))
+    packer = _Packer()
+    packer.add(*_header(mask.size))
+    for first in range(0, lengths.size, _BLOCK_RUNS):
+        block = lengths[first : first + _BLOCK_RUNS]
+        packer.add(_CODES[block] | words[first : first + _BLOCK_RUNS], _CODE_BITS[block])
+    return list(packer.finish())
 
 
 def _header(n_pixels: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
@@ -98,18 +103,38 @@ def _runs(flat: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
     return split, np.repeat(words, pieces)
 
 
-def _pack(codes: npt.NDArray[np.uint32], n_bits: npt.NDArray[np.uint8]) -> bytes:
-    """Concatenate codes of the given numbers of bits (at most 32), then zeros up to a byte."""
-    ends = np.cumsum(n_bits, dtype=np.int64)
-    starts = ends - n_bits
-    cells = starts >> 5
-    # Each code lies in the 32-bit cell where it starts and perhaps the next one; every cell has a start, as no code is longer.
-    placed = codes.astype(np.uint64) << (64 - n_bits - (starts & 31).astype(np.uint8)).astype(np.uint64)
-    first = np.flatnonzero(np.diff(cells, prepend=-1))
-    packed = np.zeros(first.size + 1, dtype=np.uint32)
-    packed[:-1] = np.bitwise_or.reduceat((placed >> np.uint64(32)).astype(np.uint32), first)
-    packed[1:] |= placed[np.append(first[1:], placed.size) - 1].astype(np.uint32)
-    return packed.astype(">u4").tobytes()[: -(-int(ends[-1]) // 8)]
+class _Packer:
+    """Codes of at most 32 bits one behind the other, as bytes."""
+
+    def __init__(self) -> None:
+        self._cells: list[bytes] = []
+        self._open: npt.NDArray[np.uint32] = np.empty(0, dtype=np.uint32)
+        self._open_bits: npt.NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
+        """What does not fill a cell of 32 bits yet, as no code or one."""
+
+    def add(self, codes: npt.NDArray[np.uint32], n_bits: npt.NDArray[np.uint8]) -> None:
+        """Codes, at least one, of the given numbers of bits."""
+        codes, n_bits = np.concatenate([self._open, codes]), np.concatenate([self._open_bits, n_bits])
+        ends = np.cumsum(n_bits, dtype=np.int64)
+        starts = ends - n_bits
+        # Each code lies in the cell where it starts and perhaps the next one; every cell has a start, as no code is longer.
+        placed = codes.astype(np.uint64) << (64 - n_bits - (starts & 31).astype(np.uint8)).astype(np.uint64)
+        first = np.flatnonzero(np.diff(starts >> 5, prepend=-1))
+        packed = np.zeros(first.size + 1, dtype=np.uint32)
+        packed[:-1] = np.bitwise_or.reduceat((placed >> np.uint64(32)).astype(np.uint32), first)
+        packed[1:] |= placed[np.append(first[1:], placed.size) - 1].astype(np.uint32)
+        full, open_bits = divmod(int(ends[-1]), 32)
+        self._cells.append(packed[:full].astype(">u4").tobytes())
+        self._open = packed[full : full + bool(open_bits)] >> np.uint32(32 - open_bits)
+        self._open_bits = np.full(self._open.size, open_bits, dtype=np.uint8)
+
+    def finish(self) -> bytes:
+        """All of it, with zeros up to a byte."""
+        last = b""
+        if self._open.size:
+            bits = int(self._open_bits[0])
+            last = (int(self._open[0]) << 32 - bits).to_bytes(4, "big")[: -(-bits // 8)]
+        return b"".join([*self._cells, last])
 
 
 def decode(rle: Sequence[int], size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
@@ -128,13 +153,21 @@ def decode(rle: Sequence[int], size_hw: tuple[int, int]) -> npt.NDArray[np.uint8
         RleError: not a list of integers 0..255, cut short, or made for an image of another size.
     """
     data = _to_bytes(rle)
-    n_pixels = size_hw[0] * size_hw[1]
+    n_words = size_hw[0] * size_hw[1] * _CHANNELS
     widths = _read_header(data, size_hw)
-    starts = _chunk_starts(data, widths)
-    words, word_ends = _chunk_words(data, widths, starts, n_pixels * _CHANNELS)
-    # Alpha is the last of a pixel's four words, so a run covers as many pixels as it holds such words.
-    lengths = np.diff(word_ends // _CHANNELS, prepend=0)
-    return np.repeat(words, lengths).reshape(size_hw)
+    stream = _every_byte(data)
+    alpha = np.empty(n_words // _CHANNELS, dtype=np.uint8)
+    done = 0
+    for starts in _chunk_starts(data, widths):
+        words, word_ends = _chunk_words(stream, widths, starts, n_words - done)
+        # Alpha is the last of a pixel's four words, so a run covers as many pixels as it holds such words.
+        pixel_ends = (done + word_ends) // _CHANNELS
+        first_pixel = done // _CHANNELS
+        alpha[first_pixel : pixel_ends[-1]] = np.repeat(words, np.diff(pixel_ends, prepend=first_pixel))
+        done += int(word_ends[-1])
+        if done == n_words:
+            return alpha.reshape(size_hw)
+    raise _cut_short(stream)
 
 
 def _to_bytes(rle: Sequence[int]) -> bytes:
@@ -178,14 +211,13 @@ def _read_header(data: bytes, size_hw: tuple[int, int]) -> tuple[int, ...]:
     return tuple((header >> shift & 15) + 1 for shift in (12, 8, 4, 0))
 
 
-def _chunk_starts(data: bytes, widths: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """Bit offsets of all chunks in the stream, zeros at its end included where they read as chunks.
+def _chunk_starts(data: bytes, widths: tuple[int, ...]) -> Iterator[npt.NDArray[np.int64]]:
+    """Bit offsets of all chunks in the stream, block by block, zeros at its end included where they read as chunks.
 
     Where a chunk starts is known only once the one before it is read. So the size of the run chunk that *would* start at
     each bit is worked out for a whole block of bits at once, which leaves one look-up and one addition per chunk to do in turn.
     """
     run_steps = np.array([0] * 4 + [3 + width + _WORD_BITS for width in widths], dtype=np.uint8)
-    blocks = []
     offset = _HEADER_BITS
     for first_byte in range(0, len(data), _BLOCK_BYTES):
         block = data[first_byte : first_byte + _BLOCK_BYTES + 1]  # one more, as the head of the last chunk may reach into it
@@ -199,9 +231,9 @@ def _chunk_starts(data: bytes, widths: tuple[int, ...]) -> npt.NDArray[np.int64]
         while offset < end:
             append(offset)
             offset += steps[offset] or _literal_step(data, first_bit + offset, widths)
-        blocks.append(np.frombuffer(starts, dtype=np.int64) + first_bit)
         offset += first_bit
-    return np.concatenate(blocks)
+        if starts:  # a literal chunk may be longer than a block
+            yield np.frombuffer(starts, dtype=np.int64) + first_bit
 
 
 def _literal_step(data: bytes, offset: int, widths: tuple[int, ...]) -> int:
@@ -213,47 +245,40 @@ def _literal_step(data: bytes, offset: int, widths: tuple[int, ...]) -> int:
 
 
 def _chunk_words(
-    data: bytes, widths: tuple[int, ...], starts: npt.NDArray[np.int64], n_words: int
+    stream: npt.NDArray[np.uint64], widths: tuple[int, ...], starts: npt.NDArray[np.int64], most_words: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The words of the chunks in order and, for each, how many words are out once it is repeated as its chunk says."""
-    heads = _bits_from(data, starts)
+    """The words of the chunks in order, ``most_words`` at most, and for each how many are out once it is repeated as its chunk says."""
+    heads = _bits_from(stream, starts)
     kinds = (heads >> np.uint64(61)).astype(np.uint8)
     width = np.array(widths * 2, dtype=np.uint8)[kinds]
     lengths = ((heads << np.uint64(3)) >> (64 - width).astype(np.uint64)).astype(np.int64) + 1
     word_ends = np.cumsum(lengths)
-    n_chunks = int(np.searchsorted(word_ends, n_words)) + 1
+    n_chunks = min(int(np.searchsorted(word_ends, most_words)) + 1, starts.size)
+    lengths, word_ends = lengths[:n_chunks], word_ends[:n_chunks]
     is_literal = kinds[:n_chunks] < 4
     positions = starts[:n_chunks] + 3 + width[:n_chunks]
-    counts = np.where(is_literal, lengths[:n_chunks], 1)
-    _check_chunks(data, positions, counts, word_ends, n_words)
+    counts = np.where(is_literal, lengths, 1)
+    if int(positions[-1] + counts[-1] * _WORD_BITS) > 8 * (stream.size - 1):
+        raise _cut_short(stream)
+    if word_ends[-1] > most_words:
+        raise RleError("brush RLE has a chunk that runs past the image's last pixel; the stream is damaged, make the region again")
     if is_literal.any():
         in_chunk = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         positions = np.repeat(positions, counts) + in_chunk * _WORD_BITS
-        word_ends = np.cumsum(np.repeat(np.where(is_literal, 1, lengths[:n_chunks]), counts))
-    words = (_bits_from(data, positions) >> np.uint64(64 - _WORD_BITS)).astype(np.uint8)
-    return words, word_ends[: words.size]
+        word_ends = np.cumsum(np.repeat(np.where(is_literal, 1, lengths), counts))
+    return (_bits_from(stream, positions) >> np.uint64(64 - _WORD_BITS)).astype(np.uint8), word_ends
 
 
-def _check_chunks(
-    data: bytes,
-    positions: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.int64],
-    word_ends: npt.NDArray[np.int64],
-    n_words: int,
-) -> None:
-    """Raise unless the chunks give exactly the announced words and the last one ends within the stream."""
-    n_chunks = positions.size
-    found = int(word_ends[n_chunks - 1]) if n_chunks else 0
-    ends_at = int(positions[-1] + counts[-1] * _WORD_BITS) if n_chunks else 0
-    if found < n_words or ends_at > len(data) * 8:
-        raise RleError(f"brush RLE of {len(data)} bytes ends before its {n_words} words are out; send value.rle whole")
-    if found > n_words:
-        raise RleError(f"brush RLE has a chunk that runs past its {n_words} words; the stream is damaged, make the region again")
+def _cut_short(stream: npt.NDArray[np.uint64]) -> RleError:
+    return RleError(f"brush RLE of {stream.size - 1} bytes ends before the image's last pixel; send value.rle whole")
 
 
-def _bits_from(data: bytes, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-    """At least 57 bits of the stream from each bit offset on, in the high bits; zeros behind its end."""
-    padded = data + bytes(8)
-    at_every_byte: npt.NDArray[np.uint64] = np.ndarray(len(data) + 1, dtype=">u8", buffer=padded, strides=(1,))
-    words: npt.NDArray[np.uint64] = at_every_byte[offsets >> 3].astype(np.uint64)
+def _every_byte(data: bytes) -> npt.NDArray[np.uint64]:
+    """The 64 bits from each byte on and, last, from the end on; zeros behind the end. A view, whose items are big-endian."""
+    return np.ndarray(len(data) + 1, dtype=">u8", buffer=data + bytes(8), strides=(1,))
+
+
+def _bits_from(stream: npt.NDArray[np.uint64], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """At least 57 bits of the stream (:func:`_every_byte`) from each bit offset on, in the high bits."""
+    words: npt.NDArray[np.uint64] = stream[offsets >> 3].astype(np.uint64)
     return words << (offsets & 7).astype(np.uint64)

@@ -140,6 +140,16 @@ def test_streams_longer_than_a_block_are_decoded() -> None:
     assert words == rgba.ravel().tolist()
 
 
+@pytest.mark.parametrize("block", [1, 2, 5])
+def test_the_size_of_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    alpha = np.random.default_rng(6).integers(0, 3, (30, 40), dtype=np.uint8)
+    rle = encode(alpha)
+    monkeypatch.setattr("backend.brush_rle._BLOCK_RUNS", block)
+    monkeypatch.setattr("backend.brush_rle._BLOCK_BYTES", block)
+    assert encode(alpha) == rle
+    assert (decode(rle, (30, 40)) == alpha).all()
+
+
 def test_a_slice_of_a_larger_array_is_encoded_as_its_copy() -> None:
     mask = np.random.default_rng(5).random((40, 60)) < 0.3
     assert encode(mask[::2, 5:50:3]) == encode(mask[::2, 5:50:3].copy())
