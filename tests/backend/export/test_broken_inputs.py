@@ -51,7 +51,7 @@ def cut_short(region: dict[str, Any]) -> dict[str, Any]:
 
 
 LEFT_OUT = [
-    pytest.param(cut_short(bad()), "unreadable", "ends before its", id="brush cut short"),
+    pytest.param(cut_short(bad()), "unreadable", "ends before the image's last pixel", id="brush cut short"),
     pytest.param(with_value(bad(), rle="AAAA"), "unreadable", "a str", id="brush as text"),
     pytest.param(with_value(bad(), rle=[0, 0, 300]), "unreadable", "above 255", id="numbers that are no bytes"),
     pytest.param(with_value(bad(), rle=[]), "unreadable", "too short", id="brush of nothing"),
